@@ -1,0 +1,25 @@
+"""Errors of the hardware side. Each message names the thing, its value and the mend."""
+
+
+class ControllersError(Exception):
+    """Base of every error that `controllers` raises on purpose."""
+
+
+class SceneError(ControllersError):
+    """A scene does not compile, or lacks a frame that its task names."""
+
+
+class RenderingError(ControllersError):
+    """No off-screen rendering (EGL) on this machine."""
+
+
+class CommandRejected(ControllersError):
+    """A target broke a rule of the safety filter; the reference did not move."""
+
+
+class ArmLatched(ControllersError):
+    """The arm is latched after a stop or a fault, until a person calls `recover`."""
+
+
+class CellTimeout(ControllersError):
+    """A part of the cell did not deliver its data in time; the message names the topic."""

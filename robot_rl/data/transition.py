@@ -1,0 +1,41 @@
+"""One record per environment step: what the actor saw, did and got."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Observation = Mapping[str, NDArray]
+"""Named arrays: float32 for measurements, uint8 (h, w, 3) for images."""
+
+
+@dataclass(frozen=True)
+class Transition:
+    """Step `step` of `episode`: from `observation` by `action` to `next_observation`.
+
+    sequence: position in the actor's journal, from 0, without holes: the unit of delivery.
+    policy_action: what the policy proposed; action: what was executed (the policy's or a person's), both
+    float32 in [-1, 1] before leash, box and filter. intervened: `action` was a person's.
+    next_observation: really observed at step + 1, at a time limit too.
+    terminated stops bootstrapping, truncated does not. stamp, next_stamp: s, of the two observations.
+    """
+
+    actor: str
+    sequence: int
+    episode: str
+    step: int
+    stamp: float
+    next_stamp: float
+    observation: Observation
+    next_observation: Observation
+    policy_action: NDArray[np.float32]
+    action: NDArray[np.float32]
+    intervened: bool
+    reward: float
+    terminated: bool
+    truncated: bool
+    success: bool
+    policy_version: int

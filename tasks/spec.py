@@ -1,0 +1,147 @@
+"""What a task is: one description that the twin, the environment, the learner and the docs read.
+
+A task is a folder `tasks/NAME` with `task.py` (a `TaskSpec` named `SPEC`), `scene.xml` and `README.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from controllers.interface import Array, Pose, Reading
+
+if TYPE_CHECKING:
+    import mujoco
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Cartesian impedance in the compliance frame (the tool frame unless a task says otherwise).
+
+    stiffness: (6,) N/m and Nm/rad. damping: (6,) N s/m and Nm s/rad.
+    clip: (12,) bounds of the pose error in m and rad: six lower (negative), six upper.
+    filter_time: time constant of the reference filter, s.
+    """
+
+    stiffness: Array
+    damping: Array
+    clip: Array
+    filter_time: float = 0.02
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Box for the tool point in base, m; `tilt` bounds its axis against the start pose's, rad; `yaw` the turn."""
+
+    low: Array
+    high: Array
+    tilt: float = 0.3
+    yaw: float = np.pi
+
+
+@dataclass(frozen=True)
+class ActionSpec:
+    """How an action in [-1, 1] moves the reference, in the tool frame (design: control law).
+
+    axes: which of x y z rx ry rz the policy moves, in that order; the others hold the start pose's value.
+    translation: m, rotation: rad, at an action of 1. base: `measured` or `reference` (then leashed).
+    """
+
+    axes: tuple[str, ...] = ("x", "y", "z", "rx", "ry", "rz")
+    translation: float = 0.01
+    rotation: float = 0.05
+    base: str = "measured"
+    leash: tuple[float, float] = (0.02, 0.1)
+
+
+@dataclass(frozen=True)
+class ObservationSpec:
+    """Scales of the observation. Poses are seen from the task's `anchor` frame.
+
+    position: m that map to 1 (coarse); fine: m of the tanh feature that shows the smallest length;
+    rotation: rad of the fine rotation feature; force: N; torque: Nm; speed: m/s, rad/s.
+    privileged: `sim/*` names shown to the policy; a task with any says that it is privileged.
+    """
+
+    position: float = 0.05
+    fine: float = 0.004
+    rotation: float = 0.1
+    force: float = 10.0
+    torque: float = 1.0
+    linear_speed: float = 0.1
+    angular_speed: float = 0.5
+    privileged: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class GripperSpec:
+    """Width commanded when the last action is above `threshold` (close) or below its negative (open)."""
+
+    closed: float = 0.0
+    open: float = 0.08
+    threshold: float = 0.3
+    start: float = 0.08
+
+
+@dataclass(frozen=True)
+class CameraSpec:
+    """A camera by its name in the composed scene (`wrist`, `front`), with the image's size in pixels."""
+
+    name: str
+    width: int = 128
+    height: int = 128
+
+
+class Expert(Protocol):
+    """A scripted demonstrator. It may read `sim/*`; the environment gives it one reading a step."""
+
+    def reset(self, rng: np.random.Generator) -> None: ...
+
+    def act(self, reading: Reading) -> Array:
+        """Action in [-1, 1], shape (action dimension,), as a policy would give it."""
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One task. `reward` sees one reading and returns (reward, success).
+
+    scene: MJCF of the task alone. Its top-level bodies go into the world, except one named `grasped`, which
+    is put on the hand's tool point. `edit` changes the scene before it compiles (variants of a task).
+    randomise: draws an episode in the twin, (model, data, rng) -> None; mocap bodies and joint positions only.
+    sim: computes `sim/*` values, (model, data) -> name to array. home: joint angles (7,) near `start`.
+    start: nominal start pose of the tool; each episode offsets it within `start_noise` (x, y, z m, yaw rad).
+    anchor: the taught frame that observed poses are relative to. horizon: steps until truncation.
+    learner: overrides of the learner's defaults, by field name.
+    """
+
+    name: str
+    summary: str
+    scene: Path
+    home: Array
+    start: Pose
+    start_noise: Array
+    anchor: Pose
+    workspace: Workspace
+    gains: Gains
+    reward: Callable[[Reading], tuple[float, bool]]
+    expert: Callable[[TaskSpec], Expert]
+    randomise: Callable[[mujoco.MjModel, mujoco.MjData, np.random.Generator], None]
+    sim: Callable[[mujoco.MjModel, mujoco.MjData], Mapping[str, Array]]
+    edit: Callable[[mujoco.MjSpec], None] | None = None
+    action: ActionSpec = field(default_factory=ActionSpec)
+    observation: ObservationSpec = field(default_factory=ObservationSpec)
+    gripper: GripperSpec | None = None
+    cameras: tuple[CameraSpec, ...] = (CameraSpec("wrist"), CameraSpec("front"))
+    horizon: int = 100
+    steps: int = 4000
+    period: float = 0.1
+    learner: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def action_dim(self) -> int:
+        """Axes moved, plus one for the gripper where the task uses it."""
+        return len(self.action.axes) + (self.gripper is not None)
