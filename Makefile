@@ -1,0 +1,50 @@
+# make demo: train and evaluate peg insertion in the twin.  make test: every check.  make help: the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TASK ?= peg_insert
+RUN ?= runs/demo
+QUICK ?=
+
+.PHONY: help setup demo test test-long lint types bench docs-check clean distclean
+
+help:
+	@echo "make demo       train $(TASK) over the ROS 2 graph in the twin, evaluate it, report (again: goes on)"
+	@echo "make test       lint, types and all tests        make test-long  the tests that take minutes"
+	@echo "make bench      every figure of the README       make bench QUICK=1  a shorter version"
+	@echo "make lint       ruff and mypy alone              make clean      remove what was built (distclean: all)"
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt tools/install.sh
+	@bash tools/install.sh $(VENV)
+	@touch $@
+
+# Ctrl-C ends the run cleanly; the same command goes on with it.
+demo: $(READY)
+	@$(BIN)/robot-rl train $(TASK) --run $(RUN) $$([ ! -e $(RUN)/config.yaml ] || echo --resume)
+	@$(BIN)/robot-rl eval $(RUN) --episodes 100 --seed 1
+
+test: lint
+	@$(BIN)/python -m pytest -q -m "not long"
+
+test-long: $(READY)
+	@$(BIN)/python -m pytest -q -m long
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+bench: $(READY)
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+clean:
+	@rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	@rm -rf $(VENV) .jax_cache

