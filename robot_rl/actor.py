@@ -1,0 +1,160 @@
+"""The actor: runs the policy in the environment, and hands on every step.
+
+The same object acts in one process or as a ROS node; what differs is where its steps go (`ExperienceSink`)
+and where its weights come from (`WeightSource`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from robot_rl.agents import Policy
+from robot_rl.config import LearnerConfig
+from robot_rl.data.transition import Transition
+from robot_rl.envs.robot_env import RobotEnv
+from robot_rl.exceptions import RobotRLError
+from robot_rl.seeds import derive, episode_id
+
+
+class ArmFault(RobotRLError):
+    """The arm latched in the middle of a run; the episode is kept, and a person must recover the arm."""
+
+
+class ExperienceSink(Protocol):
+    """Where steps go. `send` returns once the step is safe on this machine; it never waits for the learner."""
+
+    next_sequence: int
+
+    def send(self, transition: Transition) -> None: ...
+
+
+class WeightSource(Protocol):
+    """Where weights come from."""
+
+    def get(self, version: int) -> tuple[Policy, int]:
+        """The policy to act with and its version.
+
+        In lockstep exactly `version`, waiting for it; in real time the newest there is, at once.
+        """
+
+
+def version_due(step: int, config: LearnerConfig) -> int:
+    """The version of the weights that acts at environment step `step`: one block behind the data.
+
+    Version j + 1 is learnt from the first start + j block steps and acts from step start + (j + 1) block on,
+    so that actor and learner work at the same time and a run is still reproducible.
+    """
+    return max(0, (step - config.start) // config.block)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """How one episode went. fault: why the arm latched, else empty. cycle: s of robot time."""
+
+    index: int
+    steps: int
+    total: float
+    success: bool
+    cycle: float
+    interventions: int
+    fault: str = ""
+
+
+class Actor:
+    """Acts in `env` and sends every step to `sink`.
+
+    Exploration noise is keyed by the step's number, so a resumed or repeated run draws the same.
+    """
+
+    def __init__(
+        self,
+        env: RobotEnv,
+        weights: WeightSource,
+        sink: ExperienceSink,
+        config: LearnerConfig,
+        *,
+        seed: int,
+        name: str = "actor0",
+        first_episode: int = 0,
+    ) -> None:
+        self._env, self._weights, self._sink, self._config = env, weights, sink, config
+        self._seed, self.name = seed, name
+        self._episode = first_episode
+        self._key = jax.random.key(derive(seed, "actions"))
+
+    def run(
+        self,
+        steps: int,
+        *,
+        on_step: Callable[[int], None] = lambda step: None,
+        on_episode: Callable[[Episode], None] = lambda episode: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Act until `steps` steps are in the journal, or `stop()`. Raises `ArmFault` when the arm latches.
+
+        on_step is called with the number of steps after each; on_episode at the end of each episode.
+        """
+        while self._sink.next_sequence < steps and not stop():
+            episode = self._run_episode(steps, on_step, stop)
+            on_episode(episode)
+            if episode.fault:
+                raise ArmFault(
+                    f"the arm latched: {episode.fault}; clear the cause, call the arm's recover service, "
+                    "then go on with --resume"
+                )
+
+    def _run_episode(self, steps: int, on_step: Callable[[int], None], stop: Callable[[], bool]) -> Episode:
+        index, self._episode = self._episode, self._episode + 1
+        observation, info = self._env.reset(seed=derive(self._seed, "train", index))
+        identity, began, total = episode_id(self._seed, self.name, index), info["stamp"], 0.0
+        step, done = 0, False
+        while not done and self._sink.next_sequence < steps and not stop():
+            transition, info = self._step(identity, step, observation, info)
+            self._sink.send(transition)
+            on_step(self._sink.next_sequence)
+            observation, total, step = transition.next_observation, total + transition.reward, step + 1
+            done = transition.terminated or transition.truncated
+        return Episode(
+            index, step, total, info["success"], info["stamp"] - began, 0, fault=info.get("fault", "")
+        )
+
+    def _step(
+        self, episode: str, step: int, observation: Mapping[str, NDArray], info: Mapping[str, Any]
+    ) -> tuple[Transition, dict[str, Any]]:
+        number = self._sink.next_sequence
+        policy, version = self._weights.get(version_due(number, self._config))
+        proposed = self._propose(policy, observation, number)
+        following, reward, terminated, truncated, after = self._env.step(proposed)
+        transition = Transition(
+            actor=self.name,
+            sequence=number,
+            episode=episode,
+            step=step,
+            stamp=info["stamp"],
+            next_stamp=after["stamp"],
+            observation=observation,
+            next_observation=following,
+            policy_action=proposed,
+            action=proposed,
+            intervened=False,
+            reward=reward,
+            terminated=terminated,
+            truncated=truncated,
+            success=after["success"],
+            policy_version=version,
+        )
+        return transition, after
+
+    def _propose(
+        self, policy: Policy, observation: Mapping[str, NDArray], number: int
+    ) -> NDArray[np.float32]:
+        if number < self._config.random_steps:
+            rng = np.random.default_rng(derive(self._seed, "random", number))
+            return rng.uniform(-1, 1, self._env.action_space.shape).astype(np.float32)
+        return policy.act(observation, jax.random.fold_in(self._key, number))

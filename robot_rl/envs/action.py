@@ -1,0 +1,76 @@
+"""From an action in [-1, 1] to the next reference pose (design: p_ref = base + R_base v, R_ref = R_base Exp(w))."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controllers.interface import Array, Pose, Reading
+from controllers.spatial import quat_conjugate, quat_exp, quat_log, quat_multiply, quat_rotate
+from tasks.expert import AXES
+from tasks.spec import TaskSpec
+
+
+class ActionMapper:
+    """Maps actions of one task to references, and remembers what the gripper was last told."""
+
+    def __init__(self, task: TaskSpec) -> None:
+        self._task = task
+        self._moved = np.array([AXES.index(axis) for axis in task.action.axes])
+        self._held = np.setdiff1d(np.arange(6), self._moved)
+        self._scale = np.array([task.action.translation] * 3 + [task.action.rotation] * 3)
+        self.width: float | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        """Start an episode: the gripper as the reset left it."""
+        self.width = self._task.gripper.start if self._task.gripper else None
+
+    def reference(self, action: NDArray, reading: Reading) -> Pose:
+        """The reference that `action` (A,) asks for, in base. Held axes keep the start pose's value."""
+        motion = np.zeros(6)
+        motion[self._moved] = action[: len(self._moved)] * self._scale[self._moved]
+        arm = reading.arm
+        origin = arm.pose if self._task.action.base == "measured" else arm.reference
+        position = origin.position + quat_rotate(origin.quaternion, motion[:3])
+        quaternion = quat_multiply(origin.quaternion, quat_exp(motion[3:]))
+        if self._task.action.base == "reference":
+            position, quaternion = self._leash(arm.pose, position, quaternion)
+        return self._hold(Pose(position, quaternion))
+
+    def gripper_width(self, action: NDArray) -> float | None:
+        """The width to command, m: beyond the threshold it changes, between it stays. None without a gripper."""
+        gripper = self._task.gripper
+        if gripper is not None:
+            if action[-1] > gripper.threshold:
+                self.width = gripper.closed
+            elif action[-1] < -gripper.threshold:
+                self.width = gripper.open
+        return self.width
+
+    def _leash(self, measured: Pose, position: Array, quaternion: Array) -> tuple[Array, Array]:
+        """Keep an integrating reference within `leash` of the measured pose, per axis of the tool frame."""
+        reach, turn = self._task.action.leash
+        inverse = quat_conjugate(measured.quaternion)
+        shift = np.clip(quat_rotate(inverse, position - measured.position), -reach, reach)
+        angle = np.clip(quat_log(quat_multiply(inverse, quaternion)), -turn, turn)
+        return (
+            measured.position + quat_rotate(measured.quaternion, shift),
+            quat_multiply(measured.quaternion, quat_exp(angle)),
+        )
+
+    def _hold(self, pose: Pose) -> Pose:
+        """Put the held axes back to the start pose's value, in the start pose's frame."""
+        start = self._task.start
+        inverse = quat_conjugate(start.quaternion)
+        offset = np.concatenate(
+            [
+                quat_rotate(inverse, pose.position - start.position),
+                quat_log(quat_multiply(inverse, pose.quaternion)),
+            ]
+        )
+        offset[self._held] = 0.0
+        return Pose(
+            start.position + quat_rotate(start.quaternion, offset[:3]),
+            quat_multiply(start.quaternion, quat_exp(offset[3:])),
+        )

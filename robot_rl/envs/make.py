@@ -1,0 +1,39 @@
+"""Building an environment from a task's name."""
+
+from __future__ import annotations
+
+import tasks
+from robot_rl.envs.robot_env import RobotEnv
+from robot_rl.exceptions import ConfigError
+from tasks.spec import TaskSpec
+
+ROBOTS = ("twin",)
+OBSERVATIONS = ("state", "pixels")
+
+
+def make(
+    name: str, *, obs: str = "state", robot: str = "twin", seed: int = 0, render_mode: str | None = None
+) -> RobotEnv:
+    """`make("peg_insert", obs="state", robot="twin")`: a task as a Gymnasium environment in this process.
+
+    Raises `ConfigError` for an unknown task, observation or robot, naming the choices.
+    """
+    try:
+        task = tasks.load(name)
+    except tasks.UnknownTask as error:
+        raise ConfigError(str(error)) from error
+    if robot not in ROBOTS:
+        raise ConfigError(f"there is no robot {robot!r}; choose one of {', '.join(ROBOTS)}")
+    if obs not in OBSERVATIONS:
+        raise ConfigError(f"there is no observation {obs!r}; choose one of {', '.join(OBSERVATIONS)}")
+    return make_env(task, obs=obs, seed=seed, render_mode=render_mode)
+
+
+def make_env(
+    task: TaskSpec, *, obs: str = "state", seed: int = 0, render_mode: str | None = None
+) -> RobotEnv:
+    """The environment of `task` on a twin of its own."""
+    from controllers.twin import TwinCell
+
+    cell = TwinCell(task, seed=seed, cameras=task.cameras if obs == "pixels" else ())
+    return RobotEnv(task, cell, obs=obs, render_mode=render_mode)

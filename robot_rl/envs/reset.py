@@ -1,0 +1,101 @@
+"""Bringing the cell to the start of an episode: through the same targets and the same filter as a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from controllers.exceptions import CellTimeout
+from controllers.interface import Array, Cell, Pose, PoseTarget, Reading
+from controllers.spatial import quat_conjugate, quat_exp, quat_log, quat_multiply
+from tasks.spec import TaskSpec
+
+Reset = Callable[[Cell, int], Reading]
+"""Brings a cell to the start of the episode drawn by a seed, and returns the first reading."""
+
+
+@dataclass(frozen=True)
+class ScriptedReset:
+    """Lift, draw the scene, move to a start pose drawn by the seed, settle, tare, hand over to the policy.
+
+    speed: m/s of the reference. tolerance: m, rad at which the start pose counts as reached.
+    clip: bound of the pose error on the way, m and rad: with the stiffness it bounds the force.
+    """
+
+    task: TaskSpec
+    speed: float = 0.25
+    tolerance: tuple[float, float] = (0.003, 0.02)
+    clip: tuple[float, float] = (0.02, 0.15)
+    patience: int = 100
+
+    def __call__(self, cell: Cell, seed: int) -> Reading:
+        """Run it. Raises `CellTimeout` when the start pose is not reached in `patience` ticks."""
+        rng = np.random.default_rng(seed)
+        cell.acquire("reset")
+        measured = cell.read().arm.pose
+        start = self._draw(rng)
+        over = Pose(np.append(measured.position[:2], self.task.start.position[2]), measured.quaternion)
+        if self.task.gripper is not None:
+            self._dwell(cell, measured, ticks=3)
+        if measured.position[2] < over.position[2]:
+            self._move(cell, over)
+        cell.reset_scene(seed)
+        self._move(cell, start)
+        cell.tare()
+        cell.acquire("policy")
+        return cell.read()
+
+    def _draw(self, rng: np.random.Generator) -> Pose:
+        """The nominal start pose, offset in base axes within the task's noise."""
+        offset = self.task.start_noise * rng.uniform(-1, 1, 4)
+        turn = quat_exp(np.array([0.0, 0.0, offset[3]]))
+        return Pose(self.task.start.position + offset[:3], quat_multiply(turn, self.task.start.quaternion))
+
+    def _target(self, pose: Pose, sequence: int) -> PoseTarget:
+        bound = np.array([self.clip[0]] * 3 + [self.clip[1]] * 3)
+        return PoseTarget(pose, sequence, clip=np.concatenate([-bound, bound]))
+
+    def _dwell(self, cell: Cell, pose: Pose, ticks: int) -> Reading:
+        """Stay where the arm is while the gripper opens."""
+        reading = cell.read()
+        for _ in range(ticks):
+            cell.command(self._target(pose, reading.tick), self._width())
+            reading = cell.wait()
+        return reading
+
+    def _width(self) -> float | None:
+        return self.task.gripper.start if self.task.gripper else None
+
+    def _move(self, cell: Cell, goal: Pose) -> Reading:
+        """A straight line at `speed`, then wait until the arm is there and at rest."""
+        reading = cell.read()
+        begin = reading.arm.pose
+        distance = float(np.linalg.norm(goal.position - begin.position))
+        turn = quat_log(quat_multiply(quat_conjugate(begin.quaternion), goal.quaternion))
+        ticks = max(1, int(np.ceil(distance / (self.speed * cell.period))))
+        for tick in range(1, self.patience + 1):
+            share = min(1.0, tick / ticks)
+            pose = Pose(
+                begin.position + share * (goal.position - begin.position),
+                quat_multiply(begin.quaternion, quat_exp(share * turn)),
+            )
+            cell.command(self._target(pose, reading.tick), self._width())
+            reading = cell.wait()
+            if share == 1.0 and self._arrived(reading, goal):
+                return reading
+        away = np.linalg.norm(reading.arm.pose.position - goal.position) * 1e3
+        raise CellTimeout(
+            f"the reset of {self.task.name} is still {away:.1f} mm from its goal after {self.patience} ticks; "
+            "clear what blocks the arm, then reset again"
+        )
+
+    def _arrived(self, reading: Reading, goal: Pose) -> bool:
+        arm = reading.arm
+        turn: Array = quat_log(quat_multiply(quat_conjugate(arm.pose.quaternion), goal.quaternion))
+        return bool(
+            np.linalg.norm(arm.pose.position - goal.position) < self.tolerance[0]
+            and np.linalg.norm(turn) < self.tolerance[1]
+            and np.linalg.norm(arm.twist[:3]) < 0.02
+        )

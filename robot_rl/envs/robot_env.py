@@ -1,0 +1,112 @@
+"""The Gymnasium environment of a task: the same object before the twin, a ROS graph, or in a test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from controllers.exceptions import ArmLatched
+from controllers.interface import Cell, PoseTarget, Reading
+from robot_rl.envs.action import ActionMapper
+from robot_rl.envs.observation import Observer
+from robot_rl.envs.reset import Reset, ScriptedReset
+from robot_rl.rewards import RewardModel, TaskReward
+from tasks.spec import TaskSpec
+
+
+class RobotEnv(gymnasium.Env[dict[str, NDArray], NDArray]):
+    """One task on one cell, at the task's rate.
+
+    Actions are in [-1, 1], shape (task.action_dim,). An episode is *terminated* by success alone, and
+    *truncated* by the horizon or by a latch of the arm; nothing recovers a latched arm here.
+    info: `success`, `stamp` (s), `tick`, and `fault` (the latch's reason) when there is one.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+
+    def __init__(
+        self,
+        task: TaskSpec,
+        cell: Cell,
+        reward: RewardModel | None = None,
+        reset: Reset | None = None,
+        *,
+        obs: str = "state",
+        render_mode: str | None = None,
+    ) -> None:
+        self.task, self.cell, self.render_mode = task, cell, render_mode
+        self._reward = reward or TaskReward(task)
+        self._reset = reset or ScriptedReset(task)
+        self._observe = Observer(task, obs)
+        self._map = ActionMapper(task)
+        self.observation_space = self._observe.space
+        self.action_space = spaces.Box(-1.0, 1.0, (task.action_dim,), np.float32)
+        self._steps = 0
+        self._reading: Reading | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """The reading behind the last observation: SI units, images, and `sim` where there is a simulator."""
+        if self._reading is None:
+            raise gymnasium.error.ResetNeeded("call reset() before using the environment")
+        return self._reading
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, NDArray], dict[str, Any]]:
+        """Start an episode. The same seed gives the same scene and start pose in the twin."""
+        super().reset(seed=seed)
+        episode_seed = int(self.np_random.integers(2**31))
+        self._reading = self._reset(self.cell, episode_seed)
+        self._map.reset()
+        self._steps = 0
+        return self._observe(self._reading), self._info(success=False)
+
+    def step(self, action: NDArray) -> tuple[dict[str, NDArray], float, bool, bool, dict[str, Any]]:
+        """One control period. Raises ValueError for an action that is not finite or of another shape."""
+        before = self.reading
+        action = self._checked(action)
+        target = PoseTarget(self._map.reference(action, before), before.tick)
+        try:
+            self.cell.command(target, self._map.gripper_width(action))
+            reading = self.cell.wait()
+        except ArmLatched:
+            reading = self.cell.read()
+        self._reading = reading
+        self._steps += 1
+        result = self._reward(reading)
+        latched = reading.safety == "latched"
+        truncated = not result.success and (latched or self._steps >= self.task.horizon)
+        info = self._info(result.success)
+        if latched:
+            info["fault"] = reading.reason
+        return self._observe(reading), float(result.value), result.success, truncated, info
+
+    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+        """The first camera that the cell delivers, or what the twin renders."""
+        if self.render_mode != "rgb_array":
+            return None
+        images = self.reading.images
+        if images:
+            return images.get("front", next(iter(images.values())))
+        return self.cell.render(next(c for c in self.task.cameras if c.name == "front"))  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """Release the cell."""
+        self.cell.close()
+
+    def _checked(self, action: NDArray) -> NDArray:
+        action = np.asarray(action, np.float32)
+        if action.shape != self.action_space.shape or not np.isfinite(action).all():
+            raise ValueError(
+                f"action {action.tolist()} of {self.task.name} must be {self.action_space.shape[0]} finite numbers"  # type: ignore[index]
+            )
+        return np.clip(action, -1.0, 1.0)
+
+    def _info(self, success: bool) -> dict[str, Any]:
+        reading = self.reading
+        return {"success": success, "stamp": reading.stamp, "tick": reading.tick}

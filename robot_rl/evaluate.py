@@ -1,0 +1,101 @@
+"""Evaluation: fresh episodes with a fixed policy, counted with an interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from controllers.interface import Reading
+from robot_rl.actor import Episode
+from robot_rl.agents import Policy
+from robot_rl.envs.robot_env import RobotEnv
+from robot_rl.seeds import derive
+
+Act = Callable[[Mapping[str, NDArray], Reading, int], NDArray]
+"""What acts in an evaluation: (observation, reading, step of the whole evaluation) -> action."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The episodes of one evaluation of `task`, drawn by `seed`."""
+
+    task: str
+    seed: int
+    episodes: Sequence[Episode]
+
+    @property
+    def successes(self) -> int:
+        return sum(episode.success for episode in self.episodes)
+
+    @property
+    def mean_cycle(self) -> float | None:
+        """Mean robot time of the successful episodes in s; None without one."""
+        cycles = [episode.cycle for episode in self.episodes if episode.success]
+        return float(np.mean(cycles)) if cycles else None
+
+    def summary(self) -> dict[str, object]:
+        """What `robot-rl eval --json` prints."""
+        count = len(self.episodes)
+        low, high = wilson(self.successes, count)
+        return {
+            "task": self.task,
+            "episodes": count,
+            "successes": self.successes,
+            "success_rate": self.successes / count,
+            "ci95": [round(low, 4), round(high, 4)],
+            "mean_cycle_s": None if self.mean_cycle is None else round(self.mean_cycle, 3),
+            "seed": self.seed,
+        }
+
+
+def wilson(successes: int, count: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a success rate (Wilson, 1927)."""
+    z, rate = 1.959964, successes / count
+    centre = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+def evaluate(
+    env: RobotEnv,
+    act: Act,
+    episodes: int,
+    seed: int,
+    *,
+    on_episode: Callable[[Episode], None] = lambda episode: None,
+    on_reading: Callable[[int, Reading], None] = lambda episode, reading: None,
+) -> Evaluation:
+    """Run `episodes` episodes whose scenes and starts are drawn by `seed`; stops early when the arm latches.
+
+    on_reading sees every reading with its episode's index, for videos.
+    """
+    done: list[Episode] = []
+    step = 0
+    for index in range(episodes):
+        observation, info = env.reset(seed=derive(seed, "eval", index))
+        on_reading(index, env.reading)
+        began, total, count, over = info["stamp"], 0.0, 0, False
+        while not over:
+            observation, reward, terminated, truncated, info = env.step(act(observation, env.reading, step))
+            on_reading(index, env.reading)
+            total, count, step, over = total + reward, count + 1, step + 1, terminated or truncated
+        fault = info.get("fault", "")
+        done.append(Episode(index, count, total, info["success"], info["stamp"] - began, 0, fault))
+        on_episode(done[-1])
+        if fault:
+            break
+    return Evaluation(env.task.name, seed, done)
+
+
+def policy_act(policy: Policy, seed: int, stochastic: bool = False) -> Act:
+    """Acting with a policy: its mode, or with its own noise drawn by `seed`."""
+    key = jax.random.key(derive(seed, "eval actions"))
+
+    def act(observation: Mapping[str, NDArray], reading: Reading, step: int) -> NDArray:
+        return policy.act(observation, jax.random.fold_in(key, step) if stochastic else None)
+
+    return act

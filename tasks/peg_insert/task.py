@@ -1,0 +1,115 @@
+"""Insert a round peg into a socket whose true place is hidden, so contact must be felt.
+
+Frames: the socket's origin is the centre of its rim, z up; the peg's tip is `TIP` beyond the tool point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from controllers.interface import Array, Pose, Reading
+from controllers.spatial import quat_exp
+from tasks.expert import Noise, steer
+from tasks.spec import ActionSpec, Gains, ObservationSpec, TaskSpec, Workspace
+
+if TYPE_CHECKING:
+    import mujoco
+
+DOWN = np.array([1.0, 0.0, 0.0, 0.0])
+RIM = np.array([0.5, 0.0, 0.06])
+"""Nominal centre of the socket's rim in base, m."""
+DEPTH = 0.025
+"""Depth of the hole, m; success is 80 % of it."""
+TIP = 0.040
+"""From the tool point to the peg's tip along the tool's z, m."""
+CLEARANCE = 0.0005
+"""Radial play between peg and hole, m."""
+INSERTED = Pose(RIM + np.array([0.0, 0.0, TIP - DEPTH]), DOWN)
+"""Tool pose with the peg at the bottom of the nominal socket."""
+
+
+def reward(reading: Reading) -> tuple[float, bool]:
+    """1 once the measured tool is as low as at 80 % of depth: only inside the hole can it be."""
+    depth = RIM[2] - (reading.arm.pose.position[2] - TIP)
+    success = bool(depth > 0.8 * DEPTH)
+    return float(success), success
+
+
+def hide_socket(offset: float, tilt: float):  # noqa: ANN201
+    """An episode's draw: the socket moved by up to `offset` m in x and y and tilted by up to `tilt` rad."""
+
+    def randomise(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
+        mocap = int(model.body("socket").mocapid[0])
+        lean = np.append(rng.uniform(-1, 1, 2) * tilt / np.sqrt(2), 0.0)
+        data.mocap_pos[mocap] = RIM + np.append(rng.uniform(-offset, offset, 2), 0.0)
+        x, y, z, w = quat_exp(lean)
+        data.mocap_quat[mocap] = w, x, y, z
+
+    return randomise
+
+
+def sim(model: mujoco.MjModel, data: mujoco.MjData) -> Mapping[str, Array]:
+    """Socket pose and the peg's tip in the socket's frame: x, y lateral, and depth below the rim, m."""
+    socket, tip = data.site("socket_rim"), data.site("peg_tip")
+    local = socket.xmat.reshape(3, 3).T @ (tip.xpos - socket.xpos)
+    return {
+        "socket_position": socket.xpos.copy(),
+        "peg_lateral": local[:2].copy(),
+        "peg_depth": np.array([-local[2]]),
+    }
+
+
+class PegExpert:
+    """Goes above the true socket, then down; it reads `sim/*`, as a person with eyes would."""
+
+    ABOVE = 0.008
+    ALIGNED = 0.0015
+
+    def __init__(self, task: TaskSpec) -> None:
+        self._task, self._noise = task, Noise()
+
+    def reset(self, rng: np.random.Generator) -> None:
+        self._noise.reset(rng)
+
+    def act(self, reading: Reading) -> Array:
+        lateral = float(np.linalg.norm(reading.sim["peg_lateral"]))
+        entered = float(reading.sim["peg_depth"][0]) > 0.001
+        rim = reading.sim["socket_position"]
+        height = TIP - DEPTH if entered or lateral < self.ALIGNED else TIP + self.ABOVE
+        goal = Pose(rim + np.array([0.0, 0.0, height]), DOWN)
+        return self._noise.add(steer(self._task.action, reading.arm.pose, goal))
+
+
+SPEC = TaskSpec(
+    name="peg_insert",
+    summary="insert a round peg (0.5 mm play, 1 mm fillet) into a socket hidden within 1 mm and 1 degree",
+    scene=Path(__file__).with_name("scene.xml"),
+    home=np.array([0.0, 0.118, 0.0, -2.3937, 0.0, 2.5116, 0.7854]),
+    start=Pose(RIM + np.array([0.0, 0.0, TIP + 0.065]), DOWN),
+    start_noise=np.array([0.05, 0.05, 0.05, np.radians(30)]),
+    anchor=INSERTED,
+    workspace=Workspace(
+        RIM + np.array([-0.07, -0.07, TIP - DEPTH - 0.005]),
+        RIM + np.array([0.07, 0.07, TIP + 0.14]),
+        tilt=0.2,
+        yaw=np.radians(60),
+    ),
+    gains=Gains(
+        stiffness=np.array([2000.0] * 3 + [100.0] * 3),
+        damping=np.array([178.0] * 3 + [10.0] * 3),
+        clip=np.array([-0.006] * 3 + [-0.05] * 3 + [0.006] * 3 + [0.05] * 3),
+    ),
+    reward=reward,
+    expert=PegExpert,
+    randomise=hide_socket(offset=0.001, tilt=np.radians(1)),
+    sim=sim,
+    action=ActionSpec(axes=("x", "y", "z", "rz"), translation=0.01, rotation=0.06),
+    observation=ObservationSpec(),
+    horizon=100,
+    steps=4200,
+    learner={"critics": 2, "batch": 128},
+)
