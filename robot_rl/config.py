@@ -1,68 +1,232 @@
-"""The configuration of a run: typed, one YAML per run, written in full before anything starts."""
+"""The configuration of a run: typed, one YAML per run, written in full before anything starts.
+
+Layers, the later wins: the defaults below, the task's own (`TaskSpec.learner`, `TaskSpec.steps`),
+`--config FILE`, the command line. What a run used is its folder's `config.yaml`, which holds every value.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import difflib
+import math
+import types
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
 from robot_rl.exceptions import ConfigError
 
+if TYPE_CHECKING:
+    from tasks.spec import TaskSpec
+
+
+def option(default: Any, text: str) -> Any:
+    """A field of a configuration with its default and its line of help."""
+    return field(default=default, metadata={"help": text})
+
 
 @dataclass(frozen=True)
 class LearnerConfig:
-    """SAC with RLPD's parts (Ball et al., 2023). A task overrides what it needs.
+    """SAC with RLPD's parts (Ball et al., 2023). A task overrides what it needs."""
 
-    critics: ensemble size; critic_subset: members whose minimum is the target; utd: critic updates per
-    environment step; batch: transitions per update; demo_share: part of each batch from demonstrations;
-    start: environment steps before the first update; block: environment steps between two broadcasts of
-    weights; random_steps: uniform actions at first (0: the untrained policy acts).
-    """
-
-    critics: int = 10
-    critic_subset: int = 2
-    hidden: tuple[int, ...] = (256, 256)
-    layer_norm: bool = True
-    learning_rate: float = 3e-4
-    discount: float = 0.97
-    tau: float = 0.005
-    batch: int = 256
-    utd: int = 4
-    demo_share: float = 0.5
-    initial_temperature: float = 0.1
-    entropy_backup: bool = False
-    start: int = 300
-    random_steps: int = 0
-    block: int = 10
-    capacity: int = 200_000
-    bc_steps: int = 5000
-    checkpoint_every: int = 1000
+    critics: int = option(10, "critics in the ensemble")
+    critic_subset: int = option(2, "critics whose minimum is the target")
+    hidden: tuple[int, ...] = option((256, 256), "widths of the hidden layers")
+    layer_norm: bool = option(True, "layer normalisation in the critics")
+    learning_rate: float = option(3e-4, "step size of every optimiser")
+    discount: float = option(0.97, "discount per environment step")
+    tau: float = option(0.005, "share of the new critic in the target critic, per update")
+    batch: int = option(256, "transitions per update")
+    utd: int = option(4, "critic updates per environment step")
+    demo_share: float = option(0.5, "part of each batch from demonstrations")
+    initial_temperature: float = option(0.1, "entropy temperature at the start")
+    entropy_backup: bool = option(False, "entropy in the critic's target")
+    start: int = option(300, "environment steps before the first update")
+    random_steps: int = option(0, "uniform actions at first; 0: the untrained policy acts")
+    block: int = option(10, "environment steps between two broadcasts of weights")
+    capacity: int = option(200_000, "transitions in the replay buffer")
+    bc_steps: int = option(5000, "gradient steps of behaviour cloning")
+    checkpoint_every: int = option(1000, "environment steps between two checkpoints")
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One run.
-
-    task: folder name under `tasks`. robot: the cell that moves. transport: the ROS 2 graph, or the same
-    objects in one process. clock: `lockstep` (reproducible, as fast as the machine) or `realtime`.
-    demos: how many to record with the task's expert, or the path of a recorded set. steps: environment
-    steps to train; None takes the task's. learner: overrides on top of the task's own.
-    """
+    """One run: what is trained, on what, how, and for how long."""
 
     task: str
-    robot: Literal["twin"] = "twin"
-    transport: Literal["ros", "inprocess"] = "ros"
-    clock: Literal["lockstep", "realtime"] = "lockstep"
-    agent: Literal["rlpd", "sac", "bc"] = "rlpd"
-    obs: Literal["state", "pixels"] = "state"
-    reward: Literal["task"] = "task"
-    demos: str = "20"
-    steps: int | None = None
-    seed: int = 0
-    run: Path | None = None
-    resume: bool = False
-    log: Literal["tensorboard", "wandb", "none"] = "none"
+    robot: Literal["twin"] = option("twin", "the cell that moves")
+    transport: Literal["ros", "inprocess"] = option("ros", "the ROS 2 graph, or one process without ROS")
+    clock: Literal["lockstep", "realtime"] = option(
+        "lockstep", "lockstep: reproducible, as fast as the machine; realtime: wall clock"
+    )
+    agent: Literal["rlpd", "sac", "bc"] = option("rlpd", "the learning algorithm")
+    obs: Literal["state", "pixels"] = option("state", "what the policy sees")
+    reward: Literal["task"] = option("task", "where the reward comes from")
+    demos: str = option("20", "demonstrations: how many the task's expert records, or a recorded set's path")
+    steps: int | None = option(None, "environment steps to train; the task's own number unless given")
+    seed: int = option(0, "seed of everything random")
+    run: Path | None = option(None, "run folder; runs/TASK-DATE-seedN unless given")
+    resume: bool = option(False, "go on with the run in the folder that --run names")
+    log: Literal["tensorboard", "wandb", "none"] = option("none", "where metrics go besides metrics.jsonl")
     learner: LearnerConfig = field(default_factory=LearnerConfig)
+
+
+NOT_SAVED = ("run", "resume")
+"""Fields that say where a run lies, not what it is; a run's folder can be moved."""
+
+CHANGEABLE = ("steps", "log", "transport", "clock")
+"""Fields that may differ when a run goes on; the others make it another run."""
+
+
+def effective(task: TaskSpec, *layers: Mapping[str, Any]) -> RunConfig:
+    """The configuration of a run of `task`, from nested override layers that `check` has passed."""
+    run: dict[str, Any] = {"task": task.name, "steps": task.steps}
+    learner = check({"learner": dict(task.learner)}, f"task {task.name}").get("learner", {})
+    for layer in layers:
+        run |= {key: value for key, value in layer.items() if key not in ("learner", "task")}
+        learner = {**learner, **layer.get("learner", {})}
+    config = RunConfig(**run, learner=LearnerConfig(**learner))
+    validate(config)
+    return config
+
+
+def validate(config: RunConfig) -> None:
+    """Refuse values that no run can use. Raises `ConfigError` naming the option, the value and the mend."""
+    learner = config.learner
+    whole = ("critics", "critic_subset", "batch", "utd", "block", "capacity", "bc_steps", "checkpoint_every")
+    rules = [(f"learner.{key}", getattr(learner, key), 1.0, math.inf) for key in whole]
+    shares, counts = ("discount", "demo_share", "tau"), ("start", "random_steps")
+    rules += [(f"learner.{key}", getattr(learner, key), 0.0, 1.0) for key in shares]
+    rules += [(f"learner.{key}", getattr(learner, key), 0.0, math.inf) for key in counts]
+    rules += [("learner.critic_subset", learner.critic_subset, 1, learner.critics)]
+    rules += [("steps", config.steps or 0, 0, math.inf), ("seed", config.seed, 0, 2**32 - 1)]
+    for name, value, low, high in rules:
+        if not low <= value <= high:
+            allowed = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:.10g}"
+            raise ConfigError(f"{name} is {value}, but must be {allowed}.")
+    if not config.demos.isdigit() and not Path(config.demos).exists():
+        raise ConfigError(f"demos is {config.demos!r}, which is neither a number nor a path that exists.")
+
+
+def check(values: Any, source: str) -> dict[str, Any]:
+    """Nested overrides with every key known and every value of its field's type.
+
+    source: where they come from, for the message. Raises `ConfigError`.
+    """
+    return _check(values, RunConfig, source, "")
+
+
+def _check(values: Any, cls: type, source: str, prefix: str) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        what = prefix.rstrip(".") or "the file"
+        raise ConfigError(f"{source}: {what} must be a mapping of names to values.")
+    hints = field_types(cls)
+    checked: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in hints:
+            raise ConfigError(f"{source}: unknown key {prefix}{key}; {suggest(str(key), hints)}.")
+        hint = hints[key]
+        if dataclasses.is_dataclass(hint):
+            checked[key] = _check(value, hint, source, f"{prefix}{key}.")  # type: ignore[arg-type]
+        else:
+            checked[key] = convert(value, hint, f"{source}: {prefix}{key}")
+    return checked
+
+
+@cache
+def field_types(cls: type) -> dict[str, Any]:
+    """Field name to type, with the annotations evaluated."""
+    hints = get_type_hints(cls)
+    return {item.name: hints[item.name] for item in dataclasses.fields(cls)}
+
+
+def convert(value: Any, hint: Any, name: str) -> Any:
+    """`value` (from YAML or a command line's text) as the type `hint`. Raises `ConfigError` naming `name`."""
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        inner = next(arg for arg in get_args(hint) if arg is not type(None))
+        return None if value in (None, "none", "null") else convert(value, inner, name)
+    if origin is Literal:
+        choices = get_args(hint)
+        if value not in choices:
+            raise ConfigError(f"{name}: {value!r} is not a choice; {suggest(str(value), choices)}.")
+        return value
+    if origin is tuple:
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple):
+            raise ConfigError(f"{name}: {value!r} is not a list of numbers, such as 256,256.")
+        return tuple(convert(part, get_args(hint)[0], name) for part in parts)
+    return _convert_scalar(value, hint, name)
+
+
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
+
+
+def _convert_scalar(value: Any, hint: type, name: str) -> Any:
+    wrong = ConfigError(f"{name}: {value!r} is not {KINDS[hint]}.")
+    if hint is bool:
+        words = {"true": True, "false": False}
+        if not isinstance(value, bool) and str(value).lower() not in words:
+            raise wrong
+        return value if isinstance(value, bool) else words[str(value).lower()]
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Path):
+        raise wrong
+    if hint is int and isinstance(value, float) and not value.is_integer():
+        raise wrong
+    try:
+        return hint(value)
+    except ValueError:
+        raise wrong from None
+
+
+def suggest(word: str, choices: Iterable[str]) -> str:
+    """The nearest of the choices where one is near, and all of them."""
+    known = [str(choice) for choice in choices]
+    near = difflib.get_close_matches(word, known, n=1)
+    listed = ", ".join(known)
+    return f"did you mean {near[0]}? Choices: {listed}" if near else f"choices: {listed}"
+
+
+def to_dict(config: RunConfig) -> dict[str, Any]:
+    """Plain values for YAML, without the fields in `NOT_SAVED`."""
+    values = dataclasses.asdict(config)
+    values["learner"]["hidden"] = list(config.learner.hidden)
+    return {key: value for key, value in values.items() if key not in NOT_SAVED}
+
+
+def to_yaml(config: RunConfig) -> str:
+    """The effective configuration as YAML text."""
+    return yaml.safe_dump(to_dict(config), sort_keys=False)
+
+
+def save_config(config: RunConfig, path: Path) -> None:
+    """Write the effective configuration; a crash leaves no half file."""
+    scratch = path.with_name(f".{path.name}.tmp")
+    scratch.write_text(to_yaml(config))
+    scratch.replace(path)
+
+
+def read_overrides(path: Path) -> dict[str, Any]:
+    """Checked overrides of a YAML file. Raises `ConfigError` naming the file and what is wrong in it."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"there is no configuration file {path}; write one with --print-config.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the configuration file {path} cannot be read: {error}.") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
+    return check({} if values is None else values, str(path))
+
+
+def load_config(path: Path) -> RunConfig:
+    """The configuration that a file such as a run's `config.yaml` holds, on top of the defaults alone."""
+    values = read_overrides(path)
+    if "task" not in values:
+        raise ConfigError(f"{path} names no task; add a line such as 'task: reach'.")
+    learner = LearnerConfig(**values.pop("learner", {}))
+    return RunConfig(**values, learner=learner)

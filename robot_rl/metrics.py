@@ -1,0 +1,111 @@
+"""`metrics.jsonl`: what happens in a run, one JSON object a line, appended by every process of it.
+
+Every record has `kind` and `time` (s, Unix). The kinds, and their other keys:
+
+    run      event: start | resume | stop | complete; steps: environment steps to train
+    phase    name: demos | pretrain | train | eval; done, total: how far it is
+    episode  step: environment steps so far; length; return; success; intervened: steps a person made;
+             version: of the policy; robot_s: robot time of the episode, reset included, s
+    update   step: environment steps received; updates: critic updates so far; version; and the learner's own
+             numbers (critic_loss, temperature, ...)
+    eval     successes, episodes, deterministic, ... as `robot-rl eval` prints them
+    node     name; event: started | died | restarted | stopped; detail: its last words
+
+    damaged  text: a line that is no record (power was lost while it was written)
+
+A number that is not finite is written as null.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+Record = dict[str, Any]
+
+
+class MetricsWriter:
+    """Appends records; each is one `write` to a file opened for appending, so that processes may share it."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        size = os.fstat(self._descriptor).st_size
+        if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
+            os.write(self._descriptor, b"\n")  # a crash left half a line: it stays one record, of kind `damaged`
+
+    def write(self, kind: str, **values: Any) -> None:
+        """Append one record of `kind`, stamped now."""
+        record = {"kind": kind, "time": round(time.time(), 3)} | plain(values)
+        line = (json.dumps(record, allow_nan=False) + "\n").encode()
+        if os.write(self._descriptor, line) != len(line):
+            raise OSError("metrics.jsonl could not be written: is the disk full?")
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def __enter__(self) -> MetricsWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON knows it: NumPy and JAX scalars become numbers, what is not finite becomes None."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    array = np.asarray(value)
+    if array.ndim:
+        return [plain(item) for item in array.tolist()]
+    number = array.item()
+    return number if not isinstance(number, float) or math.isfinite(number) else None
+
+
+class MetricsFollower:
+    """Reads what was appended since the last call; a line that is still being written waits for its end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._offset = 0
+
+    def read(self) -> Iterator[Record]:
+        """The new records."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            file.seek(self._offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                self._offset += len(line)
+                yield _parse(line)
+
+
+def read_metrics(path: Path) -> list[Record]:
+    """Every record of a run so far; a line still being written is left out."""
+    return list(MetricsFollower(path).read())
+
+
+def _parse(line: bytes) -> Record:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        record = None
+    if isinstance(record, dict) and "kind" in record:
+        return record
+    return {"kind": "damaged", "time": None, "text": line[:200].decode(errors="replace")}
