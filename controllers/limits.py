@@ -1,0 +1,269 @@
+"""What an arm may do, and the compiled rules that keep it there.
+
+The numbers are the vendor's; `SHARE` of them is what the filter lets through. Only the vendor's own limits latch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from controllers import spatial
+from controllers.impedance import cholesky
+from controllers.interface import Array
+
+SHARE = 0.8
+"""Part of a vendor's limit that a command may use; for positions, of the range about its middle."""
+
+COUNTED = ("torque", "torque_rate", "position", "velocity", "force", "power", "slowed")
+"""Rules of the compiled tick that clamp, in the order of their counters (in ticks)."""
+TORQUE, TORQUE_RATE, POSITION, VELOCITY, FORCE, POWER, SLOWED = range(7)
+
+FAULTS = ("", "stop", "non-finite state", "joint position", "joint velocity")
+"""Reasons of a latch, by code."""
+NO_FAULT, STOPPED, NON_FINITE, BEYOND_POSITION, BEYOND_VELOCITY = range(5)
+
+
+@dataclass(frozen=True)
+class ArmLimits:
+    """A vendor's limits. Joint arrays (n,): rad, rad/s, Nm; torque_rate Nm/s.
+
+    Joint velocity towards an end falls with the distance d left: min(velocity, sqrt(2 braking d) - offset).
+    speed: Cartesian m/s, rad/s. force, moment, power: caps of what the law drives the tool with, N, Nm, W (ours).
+    stiffness: highest (translation N/m, rotation Nm/rad) that the vendor allows.
+    manipulability: sqrt(det J J^T) under which the reference slows down, a twentieth to a fifth of a good pose's.
+    """
+
+    low: Array
+    high: Array
+    velocity: Array
+    velocity_offset: Array
+    braking: Array
+    torque: Array
+    torque_rate: float
+    speed: tuple[float, float]
+    stiffness: tuple[float, float] = (3000.0, 300.0)
+    force: float = 100.0
+    moment: float = 20.0
+    power: float = 80.0
+    manipulability: float = 0.01
+
+    @property
+    def soft(self) -> tuple[Array, Array]:
+        """Ends (n,), (n,) of the range where no limit torque acts: `SHARE` of the vendor's about its middle."""
+        middle, half = 0.5 * (self.high + self.low), 0.5 * SHARE * (self.high - self.low)
+        return middle - half, middle + half
+
+
+FR3 = ArmLimits(
+    low=np.array([-2.7437, -1.7837, -2.9007, -3.0421, -2.8065, 0.5445, -3.0159]),
+    high=np.array([2.7437, 1.7837, 2.9007, -0.1518, 2.8065, 4.5169, 3.0159]),
+    velocity=np.array([2.62, 2.62, 2.62, 2.62, 5.26, 4.18, 5.26]),
+    velocity_offset=np.array([0.30, 0.20, 0.20, 0.30, 0.35, 0.35, 0.35]),
+    braking=np.array([6.0, 2.585, 3.5, 4.0, 17.0, 5.5, 17.0]),
+    torque=np.array([87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0]),
+    torque_rate=1000.0,
+    speed=(3.0, 2.5),
+)
+"""Franka Research 3: franka_description (Apache-2.0) and the maker's limits page."""
+
+
+class Bounds(NamedTuple):
+    """`ArmLimits` and the workspace as the tick reads them. box (2, 3) m, start (4,), turn (2,): tilt, yaw in rad.
+
+    cartesian (3,): force, moment, power. pace (3,): linear, angular speed of the reference, manipulability.
+    """
+
+    low: Array
+    high: Array
+    soft_low: Array
+    soft_high: Array
+    velocity: Array
+    velocity_offset: Array
+    braking: Array
+    torque: Array
+    torque_rate: Array
+    cartesian: Array
+    pace: Array
+    box: Array
+    start: Array
+    turn: Array
+
+
+def bounds(limits: ArmLimits, low: Array, high: Array, start: Array, tilt: float, yaw: float) -> Bounds:
+    """Arrays for the tick: commands get `SHARE` of the vendor's torque, torque rate and speed."""
+    soft_low, soft_high = limits.soft
+    joint = (limits.low, limits.high, soft_low, soft_high, limits.velocity, limits.velocity_offset, limits.braking)
+    return Bounds(
+        *(np.array(value, dtype=float) for value in joint),
+        torque=SHARE * np.asarray(limits.torque, dtype=float),
+        torque_rate=np.array([SHARE * limits.torque_rate]),
+        cartesian=np.array([limits.force, limits.moment, limits.power]),
+        pace=np.array([SHARE * limits.speed[0], SHARE * limits.speed[1], limits.manipulability]),
+        box=np.array([low, high], dtype=float),
+        start=spatial.normalise(np.asarray(start, dtype=float)),
+        turn=np.array([tilt, yaw]),
+    )
+
+
+@njit(cache=True)
+def clamp_position(bounds, position) -> bool:
+    """Moves position (3,) into the box; True if it was outside."""
+    moved = False
+    for i in range(3):
+        inside = min(max(position[i], bounds.box[0, i]), bounds.box[1, i])
+        moved = moved or inside != position[i]
+        position[i] = inside
+    return moved
+
+
+@njit(cache=True)
+def swing_twist(bounds, quaternion):
+    """Splits a turn from the start pose: (tilt, its axis x, y in the start's tool plane, yaw about the tool axis).
+
+    tilt in [0, pi], yaw in (-pi, pi], rad; rotation = start swing(tilt about x, y) twist(yaw about z).
+    """
+    s, q = bounds.start, quaternion
+    x = s[3] * q[0] - s[0] * q[3] - s[1] * q[2] + s[2] * q[1]
+    y = s[3] * q[1] + s[0] * q[2] - s[1] * q[3] - s[2] * q[0]
+    z = s[3] * q[2] - s[0] * q[1] + s[1] * q[0] - s[2] * q[3]
+    w = s[3] * q[3] + s[0] * q[0] + s[1] * q[1] + s[2] * q[2]
+    half = math.atan2(z, w)
+    axis_x = math.cos(half) * x - math.sin(half) * y
+    axis_y = math.sin(half) * x + math.cos(half) * y
+    size = math.hypot(axis_x, axis_y)
+    tilt = 2.0 * math.atan2(size, math.hypot(z, w))
+    if size > 0.0:
+        axis_x, axis_y = axis_x / size, axis_y / size
+    yaw = 2.0 * half
+    if yaw > math.pi:
+        yaw -= 2.0 * math.pi
+    elif yaw <= -math.pi:
+        yaw += 2.0 * math.pi
+    return tilt, axis_x, axis_y, yaw
+
+
+@njit(cache=True)
+def clamp_rotation(bounds, quaternion) -> bool:
+    """Turns a unit quaternion (4,) to within tilt and yaw of the start's; True if it was outside."""
+    tilt, axis_x, axis_y, yaw = swing_twist(bounds, quaternion)
+    if tilt <= bounds.turn[0] and abs(yaw) <= bounds.turn[1]:
+        return False
+    half_tilt = 0.5 * min(tilt, bounds.turn[0])
+    half_yaw = 0.5 * min(max(yaw, -bounds.turn[1]), bounds.turn[1])
+    sx, sy, sw = axis_x * math.sin(half_tilt), axis_y * math.sin(half_tilt), math.cos(half_tilt)
+    z, w = math.sin(half_yaw), math.cos(half_yaw)
+    quaternion[0] = sx * w + sy * z
+    quaternion[1] = sy * w - sx * z
+    quaternion[2] = sw * z
+    quaternion[3] = sw * w
+    spatial.multiply(bounds.start, quaternion, quaternion)
+    return True
+
+
+@njit(cache=True)
+def speed_limit(bounds, joint, q, sign) -> float:
+    """The vendor's joint speed (rad/s) at q, moving towards the end that `sign` points to."""
+    left = bounds.high[joint] - q if sign > 0.0 else q - bounds.low[joint]
+    braking = math.sqrt(2.0 * bounds.braking[joint] * max(0.0, left)) - bounds.velocity_offset[joint]
+    return min(bounds.velocity[joint], max(0.0, braking))
+
+
+@njit(cache=True)
+def fault(bounds, q, dq):
+    """(code, joint) of the first vendor limit that the arm is beyond, else (NO_FAULT, 0)."""
+    for j in range(q.shape[0]):
+        if q[j] > bounds.high[j] or q[j] < bounds.low[j]:
+            return BEYOND_POSITION, j
+        if abs(dq[j]) > bounds.velocity[j]:
+            return BEYOND_VELOCITY, j
+    return NO_FAULT, 0
+
+
+@njit(cache=True)
+def cap_wrench(bounds, drive, velocity, counts):
+    """Scales drive (6,) in N, Nm to the caps of force, moment, and power into the motion velocity (6,)."""
+    power = 0.0
+    for part in (0, 3):
+        size = math.sqrt(drive[part] ** 2 + drive[part + 1] ** 2 + drive[part + 2] ** 2)
+        cap = bounds.cartesian[part // 3]
+        if size > cap:
+            counts[FORCE] += 1
+            for i in range(part, part + 3):
+                drive[i] *= cap / size
+        for i in range(part, part + 3):
+            power += drive[i] * velocity[i]
+    if power > bounds.cartesian[2]:
+        counts[POWER] += 1
+        for i in range(6):
+            drive[i] *= bounds.cartesian[2] / power
+
+
+@njit(cache=True)
+def guard_joints(bounds, mass, q, dq, dt, torque, counts):
+    """Keeps torque (n,) in Nm from driving a joint past its soft range or `SHARE` of its speed.
+
+    Past either, what drives the joint further is faded out (wholly within the first half of what is left to the
+    vendor's limit, so no task force can win) and a spring or a damper brings it back. The dampers are bounded by
+    the joint's own inertia, which keeps them stable at one step of dt (s).
+    """
+    for j in range(q.shape[0]):
+        side = 1.0 if q[j] > bounds.soft_high[j] else -1.0
+        depth = max(q[j] - bounds.soft_high[j], bounds.soft_low[j] - q[j])
+        if depth > 0.0:
+            counts[POSITION] += 1
+            band = 0.5 * (bounds.high[j] - bounds.soft_high[j])
+            outward = max(0.0, torque[j] * side)
+            stiffness = bounds.torque[j] / band
+            damping = min(2.0 * math.sqrt(stiffness * mass[j, j]), 0.5 * mass[j, j] / dt)
+            torque[j] -= side * (min(1.0, depth / band) * outward + stiffness * depth) + damping * dq[j]
+        side = 1.0 if dq[j] > 0.0 else -1.0
+        vendor = speed_limit(bounds, j, q[j], side)
+        excess = abs(dq[j]) - SHARE * vendor
+        if excess > 0.0:
+            counts[VELOCITY] += 1
+            fade = 1.0 if vendor == 0.0 else min(1.0, excess / (0.5 * (1.0 - SHARE) * vendor))
+            onward = max(0.0, torque[j] * side)
+            torque[j] -= side * (fade * onward + 0.2 * mass[j, j] / dt * excess)
+
+
+@njit(cache=True)
+def limit_torque(bounds, sent, dt, torque, counts):
+    """Clamps torque (n,) to `SHARE` of the vendor's, and its change against `sent` (n,) to that of the rate."""
+    step = bounds.torque_rate[0] * dt
+    for j in range(torque.shape[0]):
+        wanted = torque[j]
+        clamped = min(max(wanted, -bounds.torque[j]), bounds.torque[j])
+        if clamped != wanted:
+            counts[TORQUE] += 1
+        slow = min(max(clamped, sent[j] - step), sent[j] + step)
+        if slow != clamped:
+            counts[TORQUE_RATE] += 1
+        torque[j] = min(max(slow, -bounds.torque[j]), bounds.torque[j])
+
+
+@njit(cache=True)
+def pace(bounds, jacobian, q, dq, square, counts) -> float:
+    """Share (0 to 1) of its speed that the reference may use: less near a singularity or a joint's speed limit.
+
+    square (6, 6) is memory. Never zero at a singularity, or the arm could not leave it.
+    """
+    for i in range(6):
+        for j in range(i + 1):
+            total = 0.0
+            for k in range(q.shape[0]):
+                total += jacobian[i, k] * jacobian[j, k]
+            square[i, j] = total
+    share = min(1.0, max(0.05, cholesky(square, square) / bounds.pace[2]))
+    for j in range(q.shape[0]):
+        vendor = speed_limit(bounds, j, q[j], 1.0 if dq[j] > 0.0 else -1.0)
+        excess = abs(dq[j]) - SHARE * vendor
+        if excess > 0.0:
+            share = min(share, max(0.05, 1.0 - excess / (0.5 * (1.0 - SHARE) * vendor + 1e-9)))
+    if share < 1.0:
+        counts[SLOWED] += 1
+    return share
