@@ -53,6 +53,11 @@ def version_due(step: int, config: LearnerConfig) -> int:
     return max(0, (step - config.start) // config.block)
 
 
+def ends_block(steps: int, config: LearnerConfig) -> bool:
+    """Whether a block of updates is due when `steps` environment steps have been made."""
+    return steps >= config.start and (steps - config.start) % config.block == 0
+
+
 @dataclass(frozen=True)
 class Episode:
     """How one episode went. fault: why the arm latched, else empty. cycle: s of robot time."""
@@ -120,9 +125,7 @@ class Actor:
             on_step(self._sink.next_sequence)
             observation, total, step = transition.next_observation, total + transition.reward, step + 1
             done = transition.terminated or transition.truncated
-        return Episode(
-            index, step, total, info["success"], info["stamp"] - began, 0, fault=info.get("fault", "")
-        )
+        return Episode(index, step, total, info["success"], info["stamp"] - began, 0, fault=info.get("fault", ""))
 
     def _step(
         self, episode: str, step: int, observation: Mapping[str, NDArray], info: Mapping[str, Any]
@@ -151,9 +154,7 @@ class Actor:
         )
         return transition, after
 
-    def _propose(
-        self, policy: Policy, observation: Mapping[str, NDArray], number: int
-    ) -> NDArray[np.float32]:
+    def _propose(self, policy: Policy, observation: Mapping[str, NDArray], number: int) -> NDArray[np.float32]:
         if number < self._config.random_steps:
             rng = np.random.default_rng(derive(self._seed, "random", number))
             return rng.uniform(-1, 1, self._env.action_space.shape).astype(np.float32)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from controllers import spatial
 from controllers.interface import Array, Pose, Reading
-from controllers.spatial import quat_conjugate, quat_log, quat_multiply, quat_rotate
 from tasks.spec import ActionSpec, GripperSpec
 
 AXES = ("x", "y", "z", "rx", "ry", "rz")
@@ -19,9 +19,9 @@ def steer(action: ActionSpec, tool: Pose, goal: Pose) -> Array:
     Shape (number of moved axes,), in the tool frame. Translation and rotation are each scaled as a whole,
     so the tool goes straight.
     """
-    inverse = quat_conjugate(tool.quaternion)
-    shift = quat_rotate(inverse, goal.position - tool.position) / action.translation
-    turn = quat_log(quat_multiply(inverse, goal.quaternion)) / action.rotation
+    inverse = spatial.conjugate(tool.quaternion)
+    shift = spatial.rotate(inverse, goal.position - tool.position) / action.translation
+    turn = spatial.log(spatial.multiply(inverse, goal.quaternion)) / action.rotation
     both = np.concatenate([shift / max(1.0, np.abs(shift).max()), turn / max(1.0, np.abs(turn).max())])
     return both[[AXES.index(axis) for axis in action.axes]]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from controllers import spatial
 from controllers.interface import Array, Pose, Reading
-from controllers.spatial import quat_conjugate, quat_exp, quat_log, quat_multiply, quat_rotate
 from tasks.expert import AXES
 from tasks.spec import TaskSpec
 
@@ -32,8 +32,8 @@ class ActionMapper:
         motion[self._moved] = action[: len(self._moved)] * self._scale[self._moved]
         arm = reading.arm
         origin = arm.pose if self._task.action.base == "measured" else arm.reference
-        position = origin.position + quat_rotate(origin.quaternion, motion[:3])
-        quaternion = quat_multiply(origin.quaternion, quat_exp(motion[3:]))
+        position = origin.position + spatial.rotate(origin.quaternion, motion[:3])
+        quaternion = spatial.multiply(origin.quaternion, spatial.exp(motion[3:]))
         if self._task.action.base == "reference":
             position, quaternion = self._leash(arm.pose, position, quaternion)
         return self._hold(Pose(position, quaternion))
@@ -51,26 +51,26 @@ class ActionMapper:
     def _leash(self, measured: Pose, position: Array, quaternion: Array) -> tuple[Array, Array]:
         """Keep an integrating reference within `leash` of the measured pose, per axis of the tool frame."""
         reach, turn = self._task.action.leash
-        inverse = quat_conjugate(measured.quaternion)
-        shift = np.clip(quat_rotate(inverse, position - measured.position), -reach, reach)
-        angle = np.clip(quat_log(quat_multiply(inverse, quaternion)), -turn, turn)
+        inverse = spatial.conjugate(measured.quaternion)
+        shift = np.clip(spatial.rotate(inverse, position - measured.position), -reach, reach)
+        angle = np.clip(spatial.log(spatial.multiply(inverse, quaternion)), -turn, turn)
         return (
-            measured.position + quat_rotate(measured.quaternion, shift),
-            quat_multiply(measured.quaternion, quat_exp(angle)),
+            measured.position + spatial.rotate(measured.quaternion, shift),
+            spatial.multiply(measured.quaternion, spatial.exp(angle)),
         )
 
     def _hold(self, pose: Pose) -> Pose:
         """Put the held axes back to the start pose's value, in the start pose's frame."""
         start = self._task.start
-        inverse = quat_conjugate(start.quaternion)
+        inverse = spatial.conjugate(start.quaternion)
         offset = np.concatenate(
             [
-                quat_rotate(inverse, pose.position - start.position),
-                quat_log(quat_multiply(inverse, pose.quaternion)),
+                spatial.rotate(inverse, pose.position - start.position),
+                spatial.log(spatial.multiply(inverse, pose.quaternion)),
             ]
         )
         offset[self._held] = 0.0
         return Pose(
-            start.position + quat_rotate(start.quaternion, offset[:3]),
-            quat_multiply(start.quaternion, quat_exp(offset[3:])),
+            start.position + spatial.rotate(start.quaternion, offset[:3]),
+            spatial.multiply(start.quaternion, spatial.exp(offset[3:])),
         )

@@ -29,9 +29,7 @@ def make(
     return make_env(task, obs=obs, seed=seed, render_mode=render_mode)
 
 
-def make_env(
-    task: TaskSpec, *, obs: str = "state", seed: int = 0, render_mode: str | None = None
-) -> RobotEnv:
+def make_env(task: TaskSpec, *, obs: str = "state", seed: int = 0, render_mode: str | None = None) -> RobotEnv:
     """The environment of `task` on a twin of its own."""
     from controllers.twin import TwinCell
 

@@ -8,8 +8,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from controllers import spatial
 from controllers.interface import Reading
-from controllers.spatial import quat_conjugate, quat_log, quat_multiply, quat_rotate, quat_to_matrix
+from robot_rl.data.schema import Schema
 from tasks.spec import TaskSpec
 
 LIMIT = 10.0
@@ -37,7 +38,7 @@ class Observer:
 
     def __init__(self, task: TaskSpec, obs: str = "state") -> None:
         self._task, self._obs = task, obs
-        self._anchor_inverse = quat_conjugate(task.anchor.quaternion)
+        self._anchor_inverse = spatial.conjugate(task.anchor.quaternion)
 
     @property
     def space(self) -> spaces.Dict:
@@ -56,6 +57,32 @@ class Observer:
                 boxes[f"sim/{name}"] = spaces.Box(-LIMIT, LIMIT, (3,), np.float32)
         return spaces.Dict(boxes)
 
+    def schema(self) -> Schema:
+        """The schema of this task's records: every value is a multiple of a scale, which its note gives."""
+        scale, action = self._task.observation, self._task.action
+        notes = {
+            "tool_position": f"over {scale.position} m, in the task's anchor frame",
+            "tool_position_fine": f"tanh of the position over {scale.fine} m, in the task's anchor frame",
+            "tool_rotation": "first two columns of the rotation in the task's anchor frame",
+            "tool_rotation_fine": f"tanh of the rotation vector over {scale.rotation} rad, in the anchor frame",
+            "tool_twist": f"over {scale.linear_speed} m/s and {scale.angular_speed} rad/s, in the tool frame",
+            "tool_wrench": f"over {scale.force} N and {scale.torque} Nm, on the tool, in the tool frame",
+            "reference_error": f"reference minus measured, over {action.translation} m and {action.rotation} rad",
+            "gripper": "opening over the task's open width; 1 when something is held",
+        }
+        units = {name: ("1", note) for name, note in notes.items()}
+        units |= {camera.name: ("", "RGB image") for camera in self._task.cameras}
+        units |= {
+            f"sim/{name}": ("1", f"privileged: from the simulator, over {scale.position} m")
+            for name in self._task.observation.privileged
+        }
+        axes = [*action.axes, *(["gripper"] if self._task.gripper is not None else [])]
+        return Schema.from_example(self._task.name, self.example(), axes, units)
+
+    def example(self) -> dict[str, NDArray]:
+        """An observation of zeros: its names, shapes and types."""
+        return {name: np.zeros(box.shape, box.dtype) for name, box in self.space.items()}  # type: ignore[arg-type]
+
     def __call__(self, reading: Reading) -> dict[str, NDArray]:
         """The observation of `reading`."""
         values = self._measured(reading)
@@ -68,16 +95,16 @@ class Observer:
 
     def _measured(self, reading: Reading) -> dict[str, NDArray]:
         scale, action, arm = self._task.observation, self._task.action, reading.arm
-        tool_inverse = quat_conjugate(arm.pose.quaternion)
-        position = quat_rotate(self._anchor_inverse, arm.pose.position - self._task.anchor.position)
-        rotation = quat_multiply(self._anchor_inverse, arm.pose.quaternion)
-        shift = quat_rotate(tool_inverse, arm.reference.position - arm.pose.position)
-        turn = quat_log(quat_multiply(tool_inverse, arm.reference.quaternion))
+        tool_inverse = spatial.conjugate(arm.pose.quaternion)
+        position = spatial.rotate(self._anchor_inverse, arm.pose.position - self._task.anchor.position)
+        rotation = spatial.multiply(self._anchor_inverse, arm.pose.quaternion)
+        shift = spatial.rotate(tool_inverse, arm.reference.position - arm.pose.position)
+        turn = spatial.log(spatial.multiply(tool_inverse, arm.reference.quaternion))
         values = {
             "tool_position": position / scale.position,
             "tool_position_fine": np.tanh(position / scale.fine),
-            "tool_rotation": quat_to_matrix(rotation)[:, :2].T.reshape(6),
-            "tool_rotation_fine": np.tanh(quat_log(rotation) / scale.rotation),
+            "tool_rotation": spatial.matrix(rotation)[:, :2].T.reshape(6),
+            "tool_rotation_fine": np.tanh(spatial.log(rotation) / scale.rotation),
             "tool_twist": _in_frame(tool_inverse, arm.twist) / _pair(scale.linear_speed, scale.angular_speed),
             "tool_wrench": _in_frame(tool_inverse, arm.wrench) / _pair(scale.force, scale.torque),
             "reference_error": np.concatenate([shift, turn]) / _pair(action.translation, action.rotation),
@@ -90,7 +117,7 @@ class Observer:
 
 def _in_frame(inverse: NDArray, spatial: NDArray) -> NDArray:
     """A twist or wrench (6,) with both halves rotated by `inverse`."""
-    return np.concatenate([quat_rotate(inverse, spatial[:3]), quat_rotate(inverse, spatial[3:])])
+    return np.concatenate([spatial.rotate(inverse, spatial[:3]), spatial.rotate(inverse, spatial[3:])])
 
 
 def _pair(linear: float, angular: float) -> NDArray:

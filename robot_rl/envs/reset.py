@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from controllers import spatial
 from controllers.exceptions import CellTimeout
 from controllers.interface import Array, Cell, Pose, PoseTarget, Reading
-from controllers.spatial import quat_conjugate, quat_exp, quat_log, quat_multiply
 from tasks.spec import TaskSpec
 
 Reset = Callable[[Cell, int], Reading]
@@ -50,8 +50,8 @@ class ScriptedReset:
     def _draw(self, rng: np.random.Generator) -> Pose:
         """The nominal start pose, offset in base axes within the task's noise."""
         offset = self.task.start_noise * rng.uniform(-1, 1, 4)
-        turn = quat_exp(np.array([0.0, 0.0, offset[3]]))
-        return Pose(self.task.start.position + offset[:3], quat_multiply(turn, self.task.start.quaternion))
+        turn = spatial.exp(np.array([0.0, 0.0, offset[3]]))
+        return Pose(self.task.start.position + offset[:3], spatial.multiply(turn, self.task.start.quaternion))
 
     def _target(self, pose: Pose, sequence: int) -> PoseTarget:
         bound = np.array([self.clip[0]] * 3 + [self.clip[1]] * 3)
@@ -73,13 +73,13 @@ class ScriptedReset:
         reading = cell.read()
         begin = reading.arm.pose
         distance = float(np.linalg.norm(goal.position - begin.position))
-        turn = quat_log(quat_multiply(quat_conjugate(begin.quaternion), goal.quaternion))
+        turn = spatial.log(spatial.multiply(spatial.conjugate(begin.quaternion), goal.quaternion))
         ticks = max(1, int(np.ceil(distance / (self.speed * cell.period))))
         for tick in range(1, self.patience + 1):
             share = min(1.0, tick / ticks)
             pose = Pose(
                 begin.position + share * (goal.position - begin.position),
-                quat_multiply(begin.quaternion, quat_exp(share * turn)),
+                spatial.multiply(begin.quaternion, spatial.exp(share * turn)),
             )
             cell.command(self._target(pose, reading.tick), self._width())
             reading = cell.wait()
@@ -93,7 +93,7 @@ class ScriptedReset:
 
     def _arrived(self, reading: Reading, goal: Pose) -> bool:
         arm = reading.arm
-        turn: Array = quat_log(quat_multiply(quat_conjugate(arm.pose.quaternion), goal.quaternion))
+        turn: Array = spatial.log(spatial.multiply(spatial.conjugate(arm.pose.quaternion), goal.quaternion))
         return bool(
             np.linalg.norm(arm.pose.position - goal.position) < self.tolerance[0]
             and np.linalg.norm(turn) < self.tolerance[1]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from controllers import spatial
 from controllers.interface import Array, Pose, Reading
-from controllers.spatial import quat_exp
 from tasks.expert import Noise, steer
 from tasks.spec import ActionSpec, Gains, ObservationSpec, TaskSpec, Workspace
 
@@ -39,14 +39,14 @@ def reward(reading: Reading) -> tuple[float, bool]:
     return float(success), success
 
 
-def hide_socket(offset: float, tilt: float):  # noqa: ANN201
+def hide_socket(offset: float, tilt: float):
     """An episode's draw: the socket moved by up to `offset` m in x and y and tilted by up to `tilt` rad."""
 
     def randomise(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
         mocap = int(model.body("socket").mocapid[0])
         lean = np.append(rng.uniform(-1, 1, 2) * tilt / np.sqrt(2), 0.0)
         data.mocap_pos[mocap] = RIM + np.append(rng.uniform(-offset, offset, 2), 0.0)
-        x, y, z, w = quat_exp(lean)
+        x, y, z, w = spatial.exp(lean)
         data.mocap_quat[mocap] = w, x, y, z
 
     return randomise
