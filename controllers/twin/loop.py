@@ -1,0 +1,174 @@
+"""The twin's inner loop, compiled as a whole: physics, kinematics, control law and wrench estimate at 1 kHz.
+
+MuJoCo's C functions are called through their symbols, so the machine code can be cached on disk. Called from Python
+one by one, the same work costs several times more.
+
+The wrench is what a real arm estimates from its joint torques: the generalised force that contacts and joint stops put
+on the arm's joints (`qfrc_constraint`, what a momentum observer converges to when the payload is known and friction
+compensated), mapped to the tool by the least-squares solution of J^T F = tau_ext, then low-pass filtered. It is exact for
+any contact beyond the last joint, and misleading for one on the arm itself, just as on the robot.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import llvmlite.binding
+import mujoco
+import numpy as np
+from numba import njit, types
+
+from controllers import spatial
+from controllers.controller import tick
+from controllers.impedance import cholesky, solve_lower, solve_upper
+from controllers.interface import Array
+from controllers.twin.compose import JOINTS
+
+WRENCH_TIME = 0.01
+"""Time constant of the wrench's low-pass, s: about that of the observer behind libfranka's `O_F_ext_hat_K`."""
+
+_LIBRARY = next(Path(mujoco.__file__).parent.glob("libmujoco.*"))
+llvmlite.binding.load_library_permanently(str(_LIBRARY))
+_step1 = types.ExternalFunction("mj_step1", types.void(types.intp, types.intp))
+_step2 = types.ExternalFunction("mj_step2", types.void(types.intp, types.intp))
+_full_mass = types.ExternalFunction("mj_fullM", types.void(types.intp, types.intp, types.intp))
+_jacobian = types.ExternalFunction("mj_jacSite", types.void(types.intp, types.intp, types.intp, types.intp, types.intc))
+
+
+class Views(NamedTuple):
+    """MuJoCo's memory and ours as the loop sees them; n arm joints come first of nv.
+
+    model, data: addresses; site: id of the tool point. q, dq, force (nq or nv,): MuJoCo's own arrays, as are bias,
+    gravity (compensated by the simulator already), constraint; position (3,), hand (4,) wxyz, offset (4,) xyzw.
+    jacobian, mass: of all nv; arm_jacobian (6, n), arm_mass (n, n): of the arm. pose (7,): tool, xyzw.
+    raw, wrench (6,): environment on tool at the tool point, base axes, N and Nm, before and after the filter.
+    peak (1,): largest force since it was last zeroed, N. share (1,): of the filter's step.
+    """
+
+    model: int
+    data: int
+    site: int
+    jacobian_position: int
+    jacobian_rotation: int
+    mass_address: int
+    q: Array
+    dq: Array
+    force: Array
+    bias: Array
+    gravity: Array
+    constraint: Array
+    position: Array
+    hand: Array
+    offset: Array
+    jacobian: Array
+    mass: Array
+    arm_jacobian: Array
+    arm_mass: Array
+    arm_bias: Array
+    quaternion: Array
+    tau: Array
+    raw: Array
+    wrench: Array
+    peak: Array
+    share: Array
+    gram: Array
+
+
+def views(model: mujoco.MjModel, data: mujoco.MjData) -> Views:
+    """Views of `data`, which must outlive them."""
+    n, site = len(JOINTS), model.site("tool").id
+    jacobian, mass = np.zeros((6, model.nv)), np.zeros((model.nv, model.nv))
+    hand = model.site_bodyid[site]
+    return Views(
+        model=model._address,
+        data=data._address,
+        site=site,
+        jacobian_position=jacobian.ctypes.data,
+        jacobian_rotation=jacobian[3:].ctypes.data,
+        mass_address=mass.ctypes.data,
+        q=data.qpos[:n],
+        dq=data.qvel[:n],
+        force=data.qfrc_applied[:n],
+        bias=data.qfrc_bias[:n],
+        gravity=data.qfrc_gravcomp[:n],
+        constraint=data.qfrc_constraint[:n],
+        position=data.site_xpos[site],
+        hand=data.xquat[hand],
+        offset=np.roll(model.site_quat[site], -1),
+        jacobian=jacobian,
+        mass=mass,
+        arm_jacobian=np.zeros((6, n)),
+        arm_mass=np.zeros((n, n)),
+        arm_bias=np.zeros(n),
+        quaternion=np.zeros(4),
+        tau=np.zeros(n),
+        raw=np.zeros(6),
+        wrench=np.zeros(6),
+        peak=np.zeros(1),
+        share=np.array([1.0 - np.exp(-model.opt.timestep / WRENCH_TIME)]),
+        gram=np.zeros((6, 6)),
+    )
+
+
+@njit(cache=True)
+def observe(v):
+    """Kinematics and dynamics of the arm at the state that `mj_step1` has seen."""
+    n = v.q.shape[0]
+    _jacobian(v.model, v.data, v.jacobian_position, v.jacobian_rotation, v.site)
+    _full_mass(v.model, v.data, v.mass_address)
+    for i in range(n):
+        v.arm_bias[i] = v.bias[i] - v.gravity[i]
+        for k in range(6):
+            v.arm_jacobian[k, i] = v.jacobian[k, i]
+        for j in range(n):
+            v.arm_mass[i, j] = v.mass[i, j]
+    w, x, y, z = v.hand[0], v.hand[1], v.hand[2], v.hand[3]
+    v.quaternion[0], v.quaternion[1], v.quaternion[2], v.quaternion[3] = x, y, z, w
+    spatial.multiply(v.quaternion, v.offset, v.quaternion)
+
+
+@njit(cache=True)
+def feel(v):
+    """Wrench of the environment on the tool, from the constraint forces that `mj_step2` has found."""
+    n, touched = v.q.shape[0], False
+    for i in range(n):
+        touched = touched or v.constraint[i] != 0.0
+    if touched:
+        for i in range(6):
+            v.raw[i] = 0.0
+            for k in range(n):
+                v.raw[i] += v.arm_jacobian[i, k] * v.constraint[k]
+            for j in range(6):
+                v.gram[i, j] = 0.0
+                for k in range(n):
+                    v.gram[i, j] += v.arm_jacobian[i, k] * v.arm_jacobian[j, k]
+        cholesky(v.gram, v.gram)
+        solve_lower(v.gram, v.raw)
+        solve_upper(v.gram, v.raw)
+        force = np.sqrt(v.raw[0] ** 2 + v.raw[1] ** 2 + v.raw[2] ** 2)
+        v.peak[0] = max(v.peak[0], force)
+    else:
+        v.raw[:] = 0.0
+    for i in range(6):
+        v.wrench[i] += v.share[0] * (v.raw[i] - v.wrench[i])
+
+
+@njit(cache=True)
+def refresh(v):
+    """Brings everything derived up to date after the state was set from outside."""
+    _step1(v.model, v.data)
+    observe(v)
+
+
+@njit(cache=True)
+def run(v, control, substeps):
+    """Advance `substeps` control periods. On entry and exit `mj_step1` and `observe` have seen the state."""
+    for _ in range(substeps):
+        tick(control, v.arm_jacobian, v.arm_mass, v.q, v.dq, v.arm_bias, v.position, v.quaternion, v.tau)
+        for j in range(v.q.shape[0]):
+            v.force[j] = v.tau[j]
+        _step2(v.model, v.data)
+        feel(v)
+        _step1(v.model, v.data)
+        observe(v)
