@@ -1,0 +1,191 @@
+"""One transition as the CDR bytes of a ROS 2 message: the same on the wire and in a journal.
+
+Members of fixed size come first and are one NumPy record; strings, images and a CRC-32 follow. A frame is
+stored once: `observation` carries images only where the previous record's `next_observation` is not at hand.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import struct
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robot_rl.data.png import decode_png, encode_png
+from robot_rl.data.schema import Schema
+from robot_rl.data.transition import Transition
+from robot_rl.exceptions import DataError
+
+_CDR = b"\x00\x01\x00\x00"  # little-endian
+_FLAT = ("sequence", "stamp", "next_stamp", "reward", "policy_version", "step", "policy_action", "action")
+_FLAGS = ("intervened", "terminated", "truncated", "success")
+
+
+class NotJoined(DataError):
+    """The record shares its first images with a record that was not given."""
+
+
+def encode(transition: Transition, schema: Schema, whole: bool = True) -> bytes:
+    """The message of one transition; not `whole`: without the images that the previous record holds.
+
+    Raises `DataError` for a transition of another form.
+    """
+    schema.validate(transition)
+    record = np.zeros((), schema.layout)
+    record["schema_hash"] = schema.hash
+    try:
+        for name in _FLAT + _FLAGS:
+            record[name] = getattr(transition, name)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise DataError(f"transition's '{name}' is {getattr(transition, name)!r}: {error}") from error
+    for field in schema.arrays:
+        record[f"observation_{field.message_name}"] = transition.observation[field.name]
+        record[f"next_observation_{field.message_name}"] = transition.next_observation[field.name]
+    out = bytearray(_CDR)
+    out += record.tobytes()[: schema.fixed_size]
+    for name in ("actor", "episode"):
+        _put(out, _text(getattr(transition, name), name))
+    for field in schema.images:
+        _put(out, encode_png(transition.observation[field.name]) if whole else b"")
+    for field in schema.images:
+        _put(out, encode_png(transition.next_observation[field.name]))
+    out += bytes(-len(out) % 4)
+    out += struct.pack("<I", zlib.crc32(out))
+    return bytes(out)
+
+
+def decode(data: bytes, schema: Schema, previous: Transition | None = None) -> Transition:
+    """The transition of a message. Raises `DataError` for damage or another schema, and for nothing else.
+
+    previous: the actor's transition before it, which holds the first images if the message does not
+    (`NotJoined` where it is needed and missing).
+    """
+    return join(unpack(data, schema), schema, previous)
+
+
+def join(transition: Transition, schema: Schema, previous: Transition | None) -> Transition:
+    """The transition with the images of its observation, taken from `previous` where they are absent."""
+    if len(transition.observation) == len(schema.observation):
+        return transition
+    if previous is None or not continues(transition, previous):
+        raise NotJoined(
+            f"record {transition.sequence} of '{transition.actor}' shares its first images with the record "
+            "before it; read that one first"
+        )
+    images = {field.name: previous.next_observation[field.name] for field in schema.images}
+    return dataclasses.replace(transition, observation={**transition.observation, **images})
+
+
+def continues(transition: Transition, previous: Transition) -> bool:
+    """Whether `transition` is the step after `previous` in one episode and one journal."""
+    return (
+        transition.episode == previous.episode
+        and transition.step == previous.step + 1
+        and transition.sequence == previous.sequence + 1
+        and transition.actor == previous.actor
+    )
+
+
+def intact(data: bytes) -> bool:
+    """Whether the message's checksum is right."""
+    return len(data) > 8 and zlib.crc32(data[:-4]) == int.from_bytes(data[-4:], "little")
+
+
+def peek(data: bytes, schema: Schema) -> tuple[str, int]:
+    """(actor, sequence) of an intact message of this schema. Raises `DataError`."""
+    record = _fixed(data, schema)
+    return _string(data, 4 + schema.fixed_size)[0], int(record["sequence"])
+
+
+def unpack(data: bytes, schema: Schema) -> Transition:
+    """As `decode`, but an observation whose images are in the previous record lacks those keys."""
+    record = _fixed(data, schema)
+    actor, position = _string(data, 4 + schema.fixed_size)
+    episode, position = _string(data, position)
+    frames = []
+    for _ in range(2 * len(schema.images)):
+        frame, position = _get(data, position)
+        frames.append(frame)
+    if position + (-position % 4) != len(data) - 4:
+        raise DataError(f"the record has {len(data)} bytes, which is not what its members take; it is damaged")
+    half = len(schema.images)
+    carried = all(frames[:half])
+    if any(frames[:half]) and not carried:
+        raise DataError("the record holds only some of its images; it is damaged")
+    observation, next_observation = (
+        {field.name: record[f"{where}_{field.message_name}"].copy() for field in schema.arrays}
+        for where in ("observation", "next_observation")
+    )
+    if carried:
+        observation |= _images(frames[:half], schema)
+    next_observation |= _images(frames[half:], schema)
+    return Transition(
+        actor=actor,
+        sequence=int(record["sequence"]),
+        episode=episode,
+        step=int(record["step"]),
+        stamp=float(record["stamp"]),
+        next_stamp=float(record["next_stamp"]),
+        observation=observation,
+        next_observation=next_observation,
+        policy_action=record["policy_action"].copy(),
+        action=record["action"].copy(),
+        intervened=bool(record["intervened"]),
+        reward=float(record["reward"]),
+        terminated=bool(record["terminated"]),
+        truncated=bool(record["truncated"]),
+        success=bool(record["success"]),
+        policy_version=int(record["policy_version"]),
+    )
+
+
+def _fixed(data: bytes, schema: Schema) -> np.void:
+    """The members of fixed size, after the checks that every message passes first."""
+    if len(data) < 4 + schema.layout.itemsize:
+        raise DataError(f"a record of {len(data)} bytes is shorter than its schema allows; it is cut off")
+    if data[:4] != _CDR or not intact(data):
+        raise DataError("the record's checksum is wrong; it is damaged")
+    record: np.void = np.frombuffer(data, schema.layout, 1, 4)[0]
+    if int(record["schema_hash"]) != schema.hash:
+        raise DataError(
+            f"the record was written with schema {int(record['schema_hash']):016x}, not {schema.hash:016x} "
+            f"of task '{schema.task}'; use the version of robot_rl and the task that wrote it"
+        )
+    return record
+
+
+def _images(frames: list[bytes], schema: Schema) -> dict[str, NDArray[np.uint8]]:
+    return {field.name: decode_png(frame, field.shape) for field, frame in zip(schema.images, frames, strict=True)}
+
+
+def _put(out: bytearray, content: bytes) -> None:
+    """Append a CDR string or byte sequence."""
+    out += bytes(-len(out) % 4)
+    out += struct.pack("<I", len(content))
+    out += content
+
+
+def _get(data: bytes, position: int) -> tuple[bytes, int]:
+    """The string or byte sequence at `position`, and where it ends."""
+    start = position + (-position % 4) + 4
+    end = start + int.from_bytes(data[start - 4 : start], "little")
+    if end > len(data) - 4:
+        raise DataError(f"a member of the record ends at byte {end} of {len(data)}; it is damaged")
+    return data[start:end], end
+
+
+def _text(value: str, name: str) -> bytes:
+    """A CDR string's bytes, with the zero that ends it."""
+    if not value.isprintable():
+        raise DataError(f"{name} {value!r} must be printable text")
+    return value.encode() + b"\0"
+
+
+def _string(data: bytes, position: int) -> tuple[str, int]:
+    content, end = _get(data, position)
+    try:
+        return content[:-1].decode(), end
+    except UnicodeDecodeError as error:
+        raise DataError(f"a name in the record is not UTF-8: {error}") from error

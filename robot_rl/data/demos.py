@@ -1,0 +1,53 @@
+"""Demonstration sets: a demonstration set is a journal, so a run's own journal is one too."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+from robot_rl.data.journal import Journal, JournalReader
+from robot_rl.data.schema import Schema
+from robot_rl.data.transition import Transition
+from robot_rl.exceptions import DataError
+
+
+def save_demos(folder: Path, transitions: Iterable[Transition], schema: Schema) -> int:
+    """Write a new set and return how many transitions it holds; they are numbered anew, in order.
+
+    Raises `DataError` where the folder holds a set already, or a transition is of another form.
+    """
+    folder = Path(folder)
+    if any(folder.glob("*.mcap")):
+        raise DataError(f"{folder} holds records already; choose another folder for the demonstrations")
+    with Journal(folder, schema, sync=False) as journal:
+        for sequence, transition in enumerate(transitions):
+            journal.append(dataclasses.replace(transition, sequence=sequence))
+        return journal.next_sequence
+
+
+def load_demos(folder: Path, schema: Schema) -> list[Transition]:
+    """All transitions of a set for environments of this schema.
+
+    Raises `DataError`: no set, an empty one, another task, other observations or actions, damage.
+    """
+    reader = JournalReader(Path(folder))
+    check_same(reader.schema, schema, f"the demonstrations in {folder}")
+    transitions = list(reader.transitions())
+    if not transitions:
+        raise DataError(f"the demonstrations in {folder} are none; record some with `robot-rl demos {schema.task}`")
+    return transitions
+
+
+def check_same(found: Schema, wanted: Schema, what: str) -> None:
+    """Raise `DataError`, naming the difference, unless `what` has the schema that is wanted."""
+    if found == wanted:
+        return
+    if found.task != wanted.task:
+        raise DataError(f"{what} are of task '{found.task}', not '{wanted.task}'; record them for this task")
+    if found.actions != wanted.actions:
+        raise DataError(f"{what} have actions {', '.join(found.actions)}, not {', '.join(wanted.actions)}")
+    theirs = {field.name: field for field in found.observation}
+    ours = {field.name: field for field in wanted.observation}
+    differ = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
+    raise DataError(f"{what} observe otherwise than this environment: {', '.join(differ)}; record them anew")

@@ -1,0 +1,46 @@
+import dataclasses
+
+import pytest
+
+from robot_rl.data.demos import load_demos, save_demos
+from robot_rl.data.journal import Journal
+from robot_rl.data.schema import Field
+from robot_rl.exceptions import DataError
+from tests.robot_rl.data import episodes
+
+
+@pytest.mark.parametrize("images", [False, True])
+def test_a_set_comes_back_numbered_anew(tmp_path, images):
+    schema = episodes.schema(images)
+    demos = list(episodes.stream(9, images, first=40))
+    assert save_demos(tmp_path / "demos", demos, schema) == 9
+    loaded = load_demos(tmp_path / "demos", schema)
+    wanted = [dataclasses.replace(demo, sequence=number) for number, demo in enumerate(demos)]
+    assert all(episodes.same(left, right) for left, right in zip(loaded, wanted, strict=True))
+
+
+def test_the_journal_of_a_run_is_a_set(tmp_path):
+    schema = episodes.schema()
+    with Journal(tmp_path, schema) as journal:
+        for transition in episodes.stream(3):
+            journal.append(transition)
+    assert len(load_demos(tmp_path, schema)) == 3
+
+
+def test_each_mistake_gets_its_sentence(tmp_path):
+    schema = episodes.schema()
+    with pytest.raises(DataError, match="holds no journal"):
+        load_demos(tmp_path / "missing", schema)
+    save_demos(tmp_path / "empty", [], schema)
+    with pytest.raises(DataError, match="are none"):
+        load_demos(tmp_path / "empty", schema)
+    save_demos(tmp_path / "set", episodes.stream(2), schema)
+    with pytest.raises(DataError, match="another folder"):
+        save_demos(tmp_path / "set", episodes.stream(2), schema)
+    with pytest.raises(DataError, match="task 'reach', not 'other'"):
+        load_demos(tmp_path / "set", episodes.schema(task="other"))
+    with pytest.raises(DataError, match="actions x, y, gripper, not x"):
+        load_demos(tmp_path / "set", dataclasses.replace(schema, actions=("x",)))
+    more = dataclasses.replace(schema, observation=(*schema.observation, Field("force", (6,))))
+    with pytest.raises(DataError, match="otherwise than this environment: force"):
+        load_demos(tmp_path / "set", more)
