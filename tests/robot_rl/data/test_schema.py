@@ -48,7 +48,7 @@ def test_text_that_is_no_schema_is_a_data_error(text):
         ((Field("a b", (1,)), Field("a/b", (1,))), "a_b"),
         ((Field("???", (1,)),), "name of its own"),
         ((Field("a", (1,), "complex64"),), "complex64"),
-        ((Field("a", (0,)),), "empty"),
+        ((Field("a", (0,)),), "holds nothing"),
         ((), "at least one"),
     ],
 )
