@@ -1,0 +1,28 @@
+"""Learning algorithms: immutable pytrees with one compiled update."""
+
+from __future__ import annotations
+
+from robot_rl.agents.base import Agent
+from robot_rl.agents.bc import BC
+from robot_rl.agents.policy import Policy, policy_from_bytes
+from robot_rl.agents.sac import SAC
+from robot_rl.config import LearnerConfig
+from robot_rl.data.transition import Observation
+from robot_rl.exceptions import ConfigError
+from robot_rl.nets.observation import ObservationSpec
+
+__all__ = ["AGENTS", "Agent", "Policy", "make_agent", "policy_from_bytes"]
+
+AGENTS: dict[str, type[SAC] | type[BC]] = {"rlpd": SAC, "sac": SAC, "bc": BC}
+"""`sac` is `rlpd` without demonstrations: the same networks, every batch from the robot's own experience."""
+
+
+def make_agent(name: str, config: LearnerConfig, observation: Observation, action_dim: int, seed: int) -> Agent:
+    """A fresh agent. observation: an example, for names and shapes. ConfigError: an unknown name or a bad value."""
+    if name not in AGENTS:
+        raise ConfigError(f"unknown agent {name!r}; choose one of {', '.join(sorted(AGENTS))}")
+    if not 1 <= config.critic_subset <= config.critics:
+        raise ConfigError(
+            f"learner.critic_subset is {config.critic_subset}; choose from 1 to learner.critics = {config.critics}"
+        )
+    return AGENTS[name].create(config, ObservationSpec.of(observation), action_dim, seed)

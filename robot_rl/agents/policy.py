@@ -1,0 +1,133 @@
+"""The policy: the few weights that an actor needs, and the message that carries them."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors.numpy
+from jax import Array
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from robot_rl.data.transition import Observation
+from robot_rl.exceptions import DataError
+from robot_rl.nets.distributions import TanhNormal
+from robot_rl.nets.encoder import (
+    convolve,
+    init_convolutions,
+    init_projections,
+    input_size,
+    join_features,
+)
+from robot_rl.nets.mlp import apply_mlp, init_mlp
+from robot_rl.nets.observation import ObservationSpec
+from robot_rl.nets.pytree import from_named_leaves, named_leaves
+
+Params = dict[str, Any]
+
+
+def init_actor(key: Array, spec: ObservationSpec, action_dim: int, hidden: tuple[int, ...]) -> Params:
+    projection_key, mlp_key = jax.random.split(key)
+    return {
+        "projection": init_projections(projection_key, spec),
+        "mlp": init_mlp(mlp_key, (input_size(spec), *hidden, 2 * action_dim)),
+    }
+
+
+def action_distribution(
+    spec: ObservationSpec, actor: Params, features: dict[str, Array], observation: Observation
+) -> TanhNormal:
+    """Of a batch. features: the critic's, of the images; they get no gradient from here."""
+    x = join_features(spec, actor["projection"], jax.lax.stop_gradient(features), observation)
+    return TanhNormal.from_output(apply_mlp(actor["mlp"], x))
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Policy:
+    """A tanh-Gaussian policy. convolutions: the critic's, empty without images. Immutable."""
+
+    convolutions: Params
+    actor: Params
+    spec: ObservationSpec = field(metadata={"static": True})
+    action_dim: int = field(metadata={"static": True})
+    hidden: tuple[int, ...] = field(metadata={"static": True})
+
+    def act(self, observation: Observation, key: Array | None) -> NDArray[np.float32]:
+        """The action (action_dim,) in [-1, 1]: drawn with `key`, the squashed mean for None.
+
+        DataError: the observation lacks an array, or has one of another shape or not finite.
+        """
+        self.spec.check(observation)
+        names = (*(n for n, _ in self.spec.vectors), *(n for n, _ in self.spec.images))
+        # .copy(): JAX's own buffer is read-only
+        seen = {name: np.atleast_1d(observation[name]) for name in names}
+        return np.asarray(_act(self, seen, key)).copy()
+
+    def to_bytes(self, version: int) -> bytes:
+        """A safetensors message; its metadata say how to read it and hold a checksum over all of it."""
+        arrays = named_leaves({"convolutions": self.convolutions, "actor": self.actor})
+        facts = {
+            "version": version,
+            "action_dim": self.action_dim,
+            "hidden": self.hidden,
+            "observation": dataclasses.asdict(self.spec),
+        }
+        header = json.dumps(facts, sort_keys=True)
+        return safetensors.numpy.save(arrays, {"policy": header, "sha256": _digest(header, arrays)})
+
+
+def policy_from_bytes(message: bytes) -> tuple[Policy, int]:
+    """The policy and its version. DataError: damaged, or not a policy; no code in it is ever run."""
+    try:
+        arrays = safetensors.numpy.load(message)
+        length = int.from_bytes(message[:8], "little")
+        metadata = json.loads(message[8 : 8 + length])["__metadata__"]
+        header, digest = metadata["policy"], metadata["sha256"]
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise DataError(
+            f"the policy message of {len(message)} bytes does not decode ({error}); send it again"
+        ) from error
+    if digest != _digest(header, arrays):
+        raise DataError(f"the policy message of {len(message)} bytes fails its checksum; send it again")
+    try:
+        facts = json.loads(header)
+        spec = _spec(facts["observation"])
+        action_dim, hidden, version = int(facts["action_dim"]), tuple(map(int, facts["hidden"])), int(facts["version"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(f"the policy message lacks or garbles {error}; it comes from another release") from error
+    key = jax.ShapeDtypeStruct((2,), jnp.uint32)
+    template = {
+        "convolutions": jax.eval_shape(lambda k: init_convolutions(k, spec), key),
+        "actor": jax.eval_shape(lambda k: init_actor(k, spec, action_dim, hidden), key),
+    }
+    return Policy(**from_named_leaves(template, arrays), spec=spec, action_dim=action_dim, hidden=hidden), version
+
+
+def _spec(facts: dict[str, Any]) -> ObservationSpec:
+    images = tuple((str(name), (int(h), int(w), int(c))) for name, (h, w, c) in facts["images"])
+    return ObservationSpec(tuple((str(name), int(size)) for name, size in facts["vectors"]), images)
+
+
+def _digest(header: str, arrays: dict[str, NDArray]) -> str:
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
+        digest.update(np.ascontiguousarray(arrays[name]))
+    return digest.hexdigest()
+
+
+@jax.jit
+def _act(policy: Policy, observation: Observation, key: Array | None) -> Array:
+    batch = jax.tree.map(lambda leaf: leaf[None], observation)
+    features = convolve(policy.convolutions, batch)
+    distribution = action_distribution(policy.spec, policy.actor, features, batch)
+    action = distribution.mode() if key is None else distribution.sample_and_log_prob(key)[0]
+    return action[0]
