@@ -40,7 +40,7 @@ class MetricsWriter:
         self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         size = os.fstat(self._descriptor).st_size
         if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
-            os.write(self._descriptor, b"\n")  # a crash left half a line: it stays one record, of kind `damaged`
+            os.write(self._descriptor, b"\n")  # what a crash left half stays one record, `damaged`
 
     def write(self, kind: str, **values: Any) -> None:
         """Append one record of `kind`, stamped now."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from robot_rl.config import CHANGEABLE, NOT_SAVED, RunConfig, load_config, save_config
+from robot_rl.config import CHANGEABLE, NOT_SAVED, RunConfig, load_config, save_config, validate
 from robot_rl.exceptions import ConfigError, RunFolderError
 
 
@@ -91,7 +91,7 @@ class RunFolder:
         return dataclasses.replace(load_config(self.config_file), run=self.path)
 
     def resumed(self, overrides: Mapping[str, Any]) -> RunConfig:
-        """The run's configuration with what may change when it goes on; saved anew.
+        """The run's configuration with what may change when it goes on. Nothing is written.
 
         Raises `ConfigError` where an override would make it another run.
         """
@@ -107,7 +107,7 @@ class RunFolder:
                 )
         changes = {key: value for key, value in overrides.items() if key in CHANGEABLE}
         config = dataclasses.replace(config, **changes, resume=True)
-        save_config(config, self.config_file)
+        validate(config)
         return config
 
     @contextmanager

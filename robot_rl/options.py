@@ -1,0 +1,109 @@
+"""Command-line options made from the configuration's dataclasses; every mistake is one sentence."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal, NoReturn, get_args, get_origin
+
+from robot_rl.config import LearnerConfig, RunConfig, convert, field_types, suggest
+from robot_rl.exceptions import ConfigError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse without abbreviations, whose errors are `ConfigError`s of one sentence."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, **settings)
+
+    def error(self, message: str) -> NoReturn:
+        missing = re.match(r"argument (\S+): expected one argument", message)
+        required = re.match(r"the following arguments are required: (.*)", message)
+        if missing:
+            raise ConfigError(f"{missing[1]} needs a value; `{self.prog} --help` says which.")
+        if required:
+            raise ConfigError(f"`{self.prog}` needs {required[1]}; `{self.prog} --help` shows how.")
+        raise ConfigError(f"{message}; `{self.prog} --help` shows how.")
+
+
+def add_fields(parser: argparse.ArgumentParser, cls: type, names: Sequence[str], prefix: str = "") -> None:
+    """Give `parser` an option for each named field of the dataclass `cls`; an option not given leaves no trace."""
+    hints = field_types(cls)
+    for item in dataclasses.fields(cls):
+        if item.name not in names:
+            continue
+        flag, hint = f"--{prefix}{item.name.replace('_', '-')}", hints[item.name]
+        common: dict[str, Any] = {"dest": prefix + item.name, "default": argparse.SUPPRESS}
+        text = item.metadata["help"]
+        if hint is bool and not prefix:
+            parser.add_argument(flag, action="store_true", help=text, **common)
+            continue
+        shown = "" if item.default is None else f" ({_show(item.default)})"
+        kind = partial(convert, hint=hint, name=flag)
+        parser.add_argument(flag, type=kind, metavar=_metavar(hint), help=text + shown, **common)
+
+
+def add_run_options(parser: argparse.ArgumentParser, names: Sequence[str] | None = None) -> None:
+    """The options of `RunConfig` (all of them, or those named) and, with all, the learner's."""
+    every = [item.name for item in dataclasses.fields(RunConfig) if item.name not in ("task", "learner")]
+    add_fields(parser, RunConfig, every if names is None else names)
+    if names is None:
+        learner = parser.add_argument_group("learner", "overrides of the task's own values")
+        fields = [item.name for item in dataclasses.fields(LearnerConfig)]
+        add_fields(learner, LearnerConfig, fields, "learner.")  # type: ignore[arg-type]
+
+
+def given(options: argparse.Namespace) -> dict[str, Any]:
+    """What was given on the command line, as nested overrides of `RunConfig`."""
+    known = field_types(RunConfig)
+    overrides: dict[str, Any] = {}
+    for name, value in vars(options).items():
+        if name.startswith("learner."):
+            overrides.setdefault("learner", {})[name.removeprefix("learner.")] = value
+        elif name in known and name != "task":
+            overrides[name] = value
+    return overrides
+
+
+def parse(parser: argparse.ArgumentParser, commands: dict[str, Parser], arguments: list[str]) -> Any:
+    """The parsed arguments. Raises `ConfigError` naming an unknown command or option and the choices."""
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
+        raise ConfigError(f"unknown command {arguments[0]!r}; {suggest(arguments[0], commands)}.")
+    options, rest = parser.parse_known_args([_normal(argument) for argument in arguments])
+    if rest:
+        raise _unknown(rest[0], commands.get(arguments[0]), parser)
+    return options
+
+
+def _unknown(argument: str, command: Parser | None, parser: argparse.ArgumentParser) -> ConfigError:
+    if not argument.startswith("-"):
+        return ConfigError(f"unexpected argument {argument!r}; `{(command or parser).prog} --help` shows how.")
+    name = argument.split("=", 1)[0]
+    flags = [flag for flag in (command or parser)._option_string_actions if flag.startswith("--")]
+    of_learner = [flag for flag in flags if flag.startswith("--learner.")]
+    choices = of_learner if name.startswith("--learner.") and of_learner else [*set(flags) - set(of_learner)]
+    return ConfigError(f"unknown option {name}; {suggest(name, sorted(choices))}.")
+
+
+def _normal(argument: str) -> str:
+    """Option names may be written with underscores."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+def _metavar(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "|".join(str(choice) for choice in get_args(hint))
+    names = [arg for arg in get_args(hint) if arg not in (type(None), Ellipsis)] or [hint]
+    words = {int: "N", float: "X", bool: "true|false", str: "N|PATH"}
+    word = words.get(names[0], "DIR")
+    return f"{word},{word}" if get_origin(hint) is tuple else word
+
+
+def _show(default: Any) -> str:
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default).lower()
