@@ -6,6 +6,8 @@ import os
 from types import TracebackType
 
 os.environ.setdefault("MUJOCO_GL", "egl")
+# Mesa's software renderer without helper threads: faster for small pictures, and the learner needs the other core.
+os.environ.setdefault("LP_NUM_THREADS", "0")
 
 import mujoco  # noqa: E402
 import numpy as np  # noqa: E402
