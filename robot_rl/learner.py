@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from robot_rl.agents import make_agent
 from robot_rl.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
@@ -42,12 +43,31 @@ class Learner:
 
         ConfigError: a value that cannot work. DataError: a demonstration with other observations.
         """
-        if config.agent == "bc" and not demos:
-            raise ConfigError("agent bc learns from demonstrations only and got none; give --demos N with N above 0")
-        self._create(config, observation, action_dim, len(demos))
+        _check_config(config)
+        settings = config.learner
+        self.config = config
+        self.spec = ObservationSpec.of(observation)
+        self.action_dim = action_dim
+        self.agent = make_agent(config.agent, settings, observation, action_dim, config.seed)
+        self.version = 0
+        self.sampler = Sampler(
+            Replay(self.spec, action_dim, settings.capacity),
+            Replay(self.spec, action_dim, max(1, len(demos))),
+            {"rlpd": settings.demo_share, "sac": 0.0, "bc": 1.0}[config.agent],
+            config.seed,
+        )
         for transition in demos:
             self._check(transition)
             self.sampler.demonstrations.add(transition)
+        self._slices, self._calls = settings.utd, settings.block
+        if config.agent == "bc":
+            self._slices = min(BC_SLICES, settings.bc_steps)
+            self._calls = -(-settings.bc_steps // self._slices)
+        self._lock = threading.Lock()
+        self._queue: deque[Transition] = deque()
+        self._next: dict[str, int] = {}
+        self._used = 0  # transitions that left the queue for the replay
+        self._message: tuple[int, bytes] | None = None
 
     def receive(self, transitions: Iterable[Transition]) -> int:
         """Take those that come next in their actor's sequence, ignore all others; return how many were taken.
@@ -128,7 +148,7 @@ class Learner:
         online, online_state = self.sampler.online.save()
         demonstrations, demonstrations_state = self.sampler.demonstrations.save()
         queued, queue_table = stack(queue, self.spec)
-        files = {
+        files: dict[str, bytes | dict[str, NDArray]] = {
             "agent.safetensors": named_leaves(self.agent),
             "online.safetensors": online,
             "demonstrations.safetensors": demonstrations,
@@ -161,40 +181,15 @@ class Learner:
             raise DataError(
                 f"checkpoint {checkpoint.path} is of agent {checkpoint.state['agent']!r}; choose it with --agent"
             )
-        learner = cls.__new__(cls)
-        learner._create(config, observation, action_dim, checkpoint.state["demonstration_count"])
+        learner = cls(config, observation, action_dim)
         learner._restore(checkpoint)
         return learner
-
-    def _create(self, config: RunConfig, observation: Observation, action_dim: int, demonstrations: int) -> None:
-        _check_config(config)
-        settings = config.learner
-        self.config = config
-        self.spec = ObservationSpec.of(observation)
-        self.action_dim = action_dim
-        self.agent = make_agent(config.agent, settings, observation, action_dim, config.seed)
-        self.version = 0
-        self.sampler = Sampler(
-            Replay(self.spec, action_dim, settings.capacity),
-            Replay(self.spec, action_dim, max(1, demonstrations)),
-            {"rlpd": settings.demo_share, "sac": 0.0, "bc": 1.0}[config.agent],
-            config.seed,
-        )
-        if config.agent == "bc":
-            self._slices = min(BC_SLICES, settings.bc_steps)
-            self._calls = -(-settings.bc_steps // self._slices)
-        else:
-            self._slices, self._calls = settings.utd, settings.block
-        self._lock = threading.Lock()
-        self._queue: deque[Transition] = deque()
-        self._next: dict[str, int] = {}
-        self._used = 0  # transitions that left the queue for the replay
-        self._message: tuple[int, bytes] | None = None
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         state = checkpoint.state
         self.agent = from_named_leaves(self.agent, checkpoint.arrays("agent.safetensors"))
         self.sampler.online.restore(checkpoint.arrays("online.safetensors"), state["online"])
+        self.sampler.demonstrations = Replay(self.spec, self.action_dim, max(1, state["demonstration_count"]))
         self.sampler.demonstrations.restore(checkpoint.arrays("demonstrations.safetensors"), state["demonstrations"])
         self.sampler.rng.bit_generator.state = state["random"]
         self.version = state["version"]
@@ -208,6 +203,8 @@ class Learner:
     def _use_queue(self) -> None:
         """Move what the next block may see from the queue to the replay."""
         if self.config.agent == "bc":
+            if not len(self.sampler.demonstrations):
+                raise ConfigError("agent bc learns from demonstrations and got none; give --demos N with N above 0")
             return
         while self._used < self._due():
             with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,7 @@ Params = dict[str, Any]
 
 
 def init_actor(key: Array, spec: ObservationSpec, action_dim: int, hidden: tuple[int, ...]) -> Params:
+    """Projections of the images' features, and the network to means and deviations."""
     projection_key, mlp_key = jax.random.split(key)
     return {
         "projection": init_projections(projection_key, spec),
@@ -42,7 +44,7 @@ def init_actor(key: Array, spec: ObservationSpec, action_dim: int, hidden: tuple
 
 
 def action_distribution(
-    spec: ObservationSpec, actor: Params, features: dict[str, Array], observation: Observation
+    spec: ObservationSpec, actor: Params, features: Mapping[str, Array], observation: Mapping[str, Any]
 ) -> TanhNormal:
     """Of a batch. features: the critic's, of the images; they get no gradient from here."""
     x = join_features(spec, actor["projection"], jax.lax.stop_gradient(features), observation)
@@ -120,12 +122,12 @@ def _digest(header: str, arrays: dict[str, NDArray]) -> str:
     digest = hashlib.sha256(header.encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
-        digest.update(np.ascontiguousarray(arrays[name]))
+        digest.update(arrays[name].tobytes())
     return digest.hexdigest()
 
 
 @jax.jit
-def _act(policy: Policy, observation: Observation, key: Array | None) -> Array:
+def _act(policy: Policy, observation: Mapping[str, Any], key: Array | None) -> Array:
     batch = jax.tree.map(lambda leaf: leaf[None], observation)
     features = convolve(policy.convolutions, batch)
     distribution = action_distribution(policy.spec, policy.actor, features, batch)

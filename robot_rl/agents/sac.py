@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.typing import ArrayLike
 
 from robot_rl.agents.policy import Params, Policy, action_distribution, init_actor
 from robot_rl.config import LearnerConfig
@@ -20,6 +22,8 @@ from robot_rl.data.replay import Batch
 from robot_rl.nets.encoder import augment, convolve, init_convolutions, init_projections, input_size, join_features
 from robot_rl.nets.mlp import apply_ensemble, choose_members, init_ensemble
 from robot_rl.nets.observation import ObservationSpec
+
+Tree = TypeVar("Tree")
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,8 @@ class SAC:
         return _update(self, batch)
 
     def policy(self) -> Policy:
-        weights = jax.tree.map(jnp.copy, (self.critic["convolutions"], self.actor))
-        return Policy(*weights, self.settings.spec, self.settings.action_dim, self.settings.hidden)
+        convolutions, actor = jax.tree.map(jnp.copy, (self.critic["convolutions"], self.actor))
+        return Policy(convolutions, actor, self.settings.spec, self.settings.action_dim, self.settings.hidden)
 
 
 def _head(critic: Params) -> Params:
@@ -169,12 +173,12 @@ def _update_actor(agent: SAC, batch: Batch) -> tuple[SAC, dict[str, Array]]:
     return agent, {"actor_loss": actor_loss, "entropy": entropy, "temperature": temperature}
 
 
-def _values(s: Settings, critic: Params, features: dict[str, Array], observation: Params, action: Array) -> Array:
+def _values(s: Settings, critic: Params, features: dict[str, Array], observation: Params, action: ArrayLike) -> Array:
     """Q of each member, (members, batch). features: of the images, from `convolve`."""
     x = join_features(s.spec, critic["projection"], features, observation)
     return apply_ensemble(critic["ensemble"], jnp.concatenate([x, action], axis=-1))[..., 0]
 
 
-def _step(s: Settings, gradient: Params, state: optax.OptState, params: Params) -> tuple[Params, optax.OptState]:
+def _step(s: Settings, gradient: Tree, state: optax.OptState, params: Tree) -> tuple[Tree, optax.OptState]:
     updates, state = optax.adam(s.learning_rate).update(gradient, state)
     return optax.apply_updates(params, updates), state

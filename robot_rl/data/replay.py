@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_rl.data.transition import Observation, Transition
+from robot_rl.data.transition import Transition
 from robot_rl.exceptions import DataError
 from robot_rl.nets.observation import ObservationSpec
 
@@ -51,7 +51,7 @@ class Ring:
         self.written += 1
         return number
 
-    def take(self, name: str, numbers: NDArray[np.int64]) -> NDArray:
+    def take(self, name: str, numbers: NDArray[np.int64] | int) -> NDArray:
         """Values of one column at row `numbers` of any shape, which must still be held."""
         return self.columns[name][numbers % self.capacity]
 
@@ -160,8 +160,7 @@ class Replay:
     def _shared_frame(self, transition: Transition) -> int:
         last = self._last_frame.get(transition.actor, -1)
         if last >= max(0, self.frames.written - SHARED_WITHIN) and all(
-            np.array_equal(self.frames.take(name, np.int64(last)), transition.observation[name])
-            for name, _ in self.spec.images
+            np.array_equal(self.frames.take(name, last), transition.observation[name]) for name, _ in self.spec.images
         ):
             return last
         return self.frames.append(transition.observation)
@@ -175,7 +174,7 @@ class Replay:
         self._first = max(self._first, self.steps.oldest)
         if self.frames.oldest:
             first_safe = self.frames.oldest + SHARED_WITHIN
-            while len(self) and self.steps.take("frame", np.int64(self._first)) < first_safe:
+            while len(self) and self.steps.take("frame", self._first) < first_safe:
                 self._first += 1
 
 
@@ -203,12 +202,14 @@ class Sampler:
 
 
 def _concatenate(first: Batch, second: Batch) -> Batch:
-    def join(a: Observation, b: Observation) -> dict[str, NDArray]:
+    def join(a: Mapping[str, NDArray], b: Mapping[str, NDArray]) -> dict[str, NDArray]:
         return {name: np.concatenate([a[name], b[name]], axis=1) for name in a}
 
     return Batch(
         join(first.observation, second.observation),
-        *(np.concatenate(pair, axis=1) for pair in zip(first[1:4], second[1:4], strict=True)),
+        np.concatenate([first.action, second.action], axis=1),
+        np.concatenate([first.reward, second.reward], axis=1),
+        np.concatenate([first.terminated, second.terminated], axis=1),
         join(first.next_observation, second.next_observation),
     )
 

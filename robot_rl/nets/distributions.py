@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0
 EDGE = 1e-3  # recorded actions reach +-1, where the density has no value
@@ -34,7 +35,7 @@ class TanhNormal(NamedTuple):
         raw = self.mean + jnp.exp(self.log_std) * noise
         return jnp.tanh(raw), self._log_prob(raw, noise)
 
-    def log_prob(self, action: Array) -> Array:
+    def log_prob(self, action: ArrayLike) -> Array:
         """Of given actions (..., actions), which are first moved off the edge at +-1."""
         raw = jnp.arctanh(jnp.clip(action, -1 + EDGE, 1 - EDGE))
         return self._log_prob(raw, (raw - self.mean) * jnp.exp(-self.log_std))

@@ -24,6 +24,7 @@ Projections = dict[str, Layer]
 
 
 def init_convolutions(key: Array, spec: ObservationSpec) -> Convolutions:
+    """Networks of their own for each camera."""
     convolutions = {}
     for name, (_, _, channels) in spec.images:
         sizes = (channels, *CHANNELS)
@@ -36,6 +37,7 @@ def init_convolutions(key: Array, spec: ObservationSpec) -> Convolutions:
 
 
 def init_projections(key: Array, spec: ObservationSpec) -> Projections:
+    """From each camera's features to LATENT numbers."""
     projections = {}
     for name, (height, width, _) in spec.images:
         key, own = jax.random.split(key)
@@ -51,7 +53,7 @@ def input_size(spec: ObservationSpec) -> int:
     return spec.vector_size + LATENT * len(spec.images)
 
 
-def convolve(convolutions: Convolutions, observation: Mapping[str, Array]) -> dict[str, Array]:
+def convolve(convolutions: Convolutions, observation: Mapping[str, Any]) -> dict[str, Array]:
     """Each camera's images (batch, height, width, channels) uint8 to features (batch, n)."""
     features = {}
     for name, layers in convolutions.items():
@@ -66,7 +68,7 @@ def convolve(convolutions: Convolutions, observation: Mapping[str, Array]) -> di
 
 
 def join_features(
-    spec: ObservationSpec, projections: Projections, features: Mapping[str, Array], observation: Mapping[str, Array]
+    spec: ObservationSpec, projections: Projections, features: Mapping[str, Array], observation: Mapping[str, Any]
 ) -> Array:
     """The vectors and each camera's projected features, (batch, input_size)."""
     parts = [spec.join(observation)] if spec.vectors else []

@@ -17,6 +17,7 @@ xavier_uniform = jax.nn.initializers.xavier_uniform()
 
 
 def init_dense(key: Array, inputs: int, outputs: int) -> Layer:
+    """A linear layer, Xavier-uniform weights and no bias."""
     return {"kernel": xavier_uniform(key, (inputs, outputs), jnp.float32), "bias": jnp.zeros(outputs)}
 
 
@@ -37,7 +38,7 @@ def layer_norm(x: Array, scale: Array, shift: Array) -> Array:
 
 
 def apply_mlp(layers: MLP, x: Array) -> Array:
-    """x (..., inputs) to (..., outputs); ReLU between layers, nothing after the last."""
+    """Map x (..., inputs) to (..., outputs); ReLU between layers, nothing after the last."""
     for layer in layers[:-1]:
         x = x @ layer["kernel"] + layer["bias"]
         if "scale" in layer:
@@ -52,7 +53,7 @@ def init_ensemble(key: Array, members: int, sizes: Sequence[int], *, layer_norm:
 
 
 def apply_ensemble(layers: MLP, x: Array) -> Array:
-    """x (batch, inputs), the same for all members, to (members, batch, outputs)."""
+    """Map x (batch, inputs), the same for all members, to (members, batch, outputs)."""
     return jax.vmap(apply_mlp, in_axes=(0, None))(layers, x)
 
 

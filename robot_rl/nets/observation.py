@@ -61,6 +61,6 @@ class ObservationSpec:
             if value.dtype != np.uint8 and not np.isfinite(value).all():
                 raise DataError(f"observation {name!r} is not finite: {value}; mend its source")
 
-    def join(self, observation: Mapping[str, Array]) -> Array:
+    def join(self, observation: Mapping[str, Any]) -> Array:
         """Vectors of one batch (..., vector_size), joined."""
         return jnp.concatenate([observation[name] for name, _ in self.vectors], axis=-1)
