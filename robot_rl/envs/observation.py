@@ -115,9 +115,9 @@ class Observer:
         return _clipped(values)
 
 
-def _in_frame(inverse: NDArray, spatial: NDArray) -> NDArray:
+def _in_frame(inverse: NDArray, vector: NDArray) -> NDArray:
     """A twist or wrench (6,) with both halves rotated by `inverse`."""
-    return np.concatenate([spatial.rotate(inverse, spatial[:3]), spatial.rotate(inverse, spatial[3:])])
+    return np.concatenate([spatial.rotate(inverse, vector[:3]), spatial.rotate(inverse, vector[3:])])
 
 
 def _pair(linear: float, angular: float) -> NDArray:

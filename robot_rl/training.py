@@ -1,0 +1,143 @@
+"""A run from its configuration: demonstrations, then training in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tasks
+from robot_rl.actor import Actor, Episode
+from robot_rl.agents import Policy, policy_from_bytes
+from robot_rl.checkpoint import newest_checkpoint
+from robot_rl.config import RunConfig
+from robot_rl.data.demos import load_demos, save_demos
+from robot_rl.data.journal import Journal
+from robot_rl.data.schema import Schema
+from robot_rl.data.transition import Transition
+from robot_rl.demonstrate import record_demos
+from robot_rl.envs import make_env
+from robot_rl.envs.observation import Observer
+from robot_rl.exceptions import DataError
+from robot_rl.learner import POLICY_FILE, Learner
+from robot_rl.local import LocalLink
+from robot_rl.metrics import MetricsWriter
+from robot_rl.runs import RunFolder
+from tasks.spec import TaskSpec
+
+ACTOR = "actor0"
+
+
+def schema_of(config: RunConfig) -> Schema:
+    """The schema of a run's records."""
+    return Observer(tasks.load(config.task), config.obs).schema()
+
+
+def demos_folder(config: RunConfig, run: RunFolder) -> Path:
+    """Where the run's demonstrations lie: what `config.demos` names, or the run's own."""
+    return run.path / "demos" if config.demos.isdigit() else Path(config.demos)
+
+
+def prepare_demos(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> None:
+    """Record the run's demonstrations unless they are there, or none are wanted."""
+    folder = demos_folder(config, run)
+    if not config.demos.isdigit() or int(config.demos) == 0 or any(folder.glob("*.mcap")):
+        return
+    count = int(config.demos)
+    env = make_env(tasks.load(config.task), obs=config.obs, seed=config.seed)
+    try:
+        episodes = record_demos(
+            env,
+            count,
+            config.seed,
+            on_episode=lambda kept, success: metrics.write("phase", name="demos", done=kept, total=count),
+        )
+    finally:
+        env.close()
+    save_demos(folder, (step for episode in episodes for step in episode), schema_of(config))
+
+
+def read_demos(config: RunConfig, run: RunFolder) -> list[Transition]:
+    """The run's demonstrations, or none."""
+    if config.demos == "0":
+        return []
+    return load_demos(demos_folder(config, run), schema_of(config))
+
+
+def make_learner(config: RunConfig, run: RunFolder) -> Learner:
+    """A learner for the run: from its newest checkpoint where there is one, else new, with the demonstrations."""
+    observer = Observer(tasks.load(config.task), config.obs)
+    action_dim = tasks.load(config.task).action_dim
+    if newest_checkpoint(run.checkpoints) is not None:
+        return Learner.load(config, observer.example(), action_dim, run.checkpoints)
+    return Learner(config, observer.example(), action_dim, read_demos(config, run))
+
+
+def first_episode(journal: Journal) -> int:
+    """How many episodes the journal has begun: a resumed actor goes on with the next."""
+    return len({transition.episode for transition in journal.transitions()})
+
+
+def record_episode(metrics: MetricsWriter, episode: Episode, step: int, version: int) -> None:
+    """One `episode` record."""
+    metrics.write(
+        "episode",
+        step=step,
+        length=episode.steps,
+        success=episode.success,
+        intervened=episode.interventions,
+        version=version,
+        robot_s=episode.cycle,
+        **{"return": episode.total},
+    )
+
+
+class BlockReport:
+    """Called after each block of updates: writes an `update` record, and a checkpoint now and then."""
+
+    def __init__(self, config: RunConfig, run: RunFolder, metrics: MetricsWriter, learner: Learner) -> None:
+        self._every, self._folder, self._metrics = config.learner.checkpoint_every, run.checkpoints, metrics
+        self._saved = learner.received
+
+    def __call__(self, learner: Learner, values: dict[str, Any]) -> None:
+        self._metrics.write("update", step=learner.received, **values)
+        if learner.received - self._saved >= self._every:
+            self.save(learner)
+
+    def save(self, learner: Learner) -> None:
+        """Write a checkpoint now."""
+        learner.save(self._folder)
+        self._saved = learner.received
+
+
+def train_inprocess(
+    config: RunConfig, run: RunFolder, metrics: MetricsWriter, *, stop: Callable[[], bool] = lambda: False
+) -> None:
+    """Train to `config.steps` with actor, twin and learner in this process; `stop()` ends it cleanly, resumable."""
+    assert config.steps is not None, "the effective configuration names the steps"
+    task: TaskSpec = tasks.load(config.task)
+    learner = make_learner(config, run)
+    report = BlockReport(config, run, metrics, learner)
+    journal = Journal(run.journal, schema_of(config))
+    started = first_episode(journal)
+    link = LocalLink(learner, journal, config.learner, lockstep=config.clock == "lockstep", after_block=report)
+    env = make_env(task, obs=config.obs, seed=config.seed)
+    try:
+        actor = Actor(env, link, link, config.learner, seed=config.seed, name=ACTOR, first_episode=started)
+        actor.run(
+            config.steps,
+            on_episode=lambda episode: record_episode(metrics, episode, link.next_sequence, learner.version),
+            stop=stop,
+        )
+    finally:
+        env.close()
+        link.close()
+        report.save(learner)
+
+
+def newest_policy(run: RunFolder) -> Policy:
+    """The policy of the run's newest sound checkpoint. Raises `DataError` where there is none."""
+    checkpoint = newest_checkpoint(run.checkpoints)
+    if checkpoint is None:
+        raise DataError(f"the run {run.path} has no checkpoint yet; train it first")
+    return policy_from_bytes(checkpoint.files[POLICY_FILE])[0]
