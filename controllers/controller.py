@@ -1,18 +1,17 @@
 """One arm's controller: who may command it, what its reference does, and the torque of one control period.
 
 `Controller` is the only way in: every target passes its checks. `tick` is the compiled period that reads and
-writes `Controller.arrays`; it lives in the process that owns the arm, and in one thread with `submit`.
+writes the record `Controller.arrays`, in the process that owns the arm and in one thread with `submit`.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from controllers import impedance, limits, spatial
 from controllers.exceptions import ArmLatched, CommandRejected
@@ -29,133 +28,151 @@ LATCH_CLIP = np.array([-0.05] * 3 + [-0.3] * 3 + [0.05] * 3 + [0.3] * 3)
 LATCH_DAMPING = 60.0
 """While latched: N/m and Nm/rad, m and rad, and joint damping in 1/s of the mass matrix (translation: 3 x critical)."""
 
+ZEROS = np.zeros(6)
 UNIT_TOLERANCE = 1e-3
 
 
-class Arrays(NamedTuple):
-    """All numbers of one controller; poses in base, m and unit quaternions xyzw.
+def arrays_type(joints: int) -> np.dtype:
+    """Memory of one controller: one block that a compiled loop of any arm can read and write by name.
 
-    sent (n,): torque last given to the arm; a backend that is told what the arm received writes that here.
-    state (1,): index of `STATES`. since_target (1,): ticks since a target arrived. fault (2,): code, joint.
-    seeded (1,): 0 until the reference has been put at a measured pose. counts: see `limits.COUNTED`.
-    clock (3,): ticks from arrival to freeze, to ramp, to the ramp's end. timing (2,): dt, filter time in s.
+    Poses in base, m and unit quaternions xyzw; position, quaternion: the last measured. since_target: ticks since
+    a target arrived, against freeze_at, ramp_at and ramp_end. sent: torque last given to the arm, Nm; a backend
+    that is told what the arm received writes that here. state: index of `STATES`. fault, fault_joint: see
+    `limits.FAULTS`. seeded, started: whether a pose, a torque is known. counts: ticks by rule of `limits.COUNTED`.
     """
-
-    law: impedance.LawArrays
-    bounds: limits.Bounds
-    work: impedance.Scratch
-    target_position: Array
-    target_quaternion: Array
-    reference_position: Array
-    reference_quaternion: Array
-    position: Array
-    quaternion: Array
-    sent: Array
-    bias: Array
-    timing: Array
-    clock: NDArray[np.int64]
-    state: NDArray[np.int64]
-    since_target: NDArray[np.int64]
-    fault: NDArray[np.int64]
-    seeded: NDArray[np.int64]
-    counts: NDArray[np.int64]
+    poses = [(f"{name}position", "f8", (3,)) for name in ("", "target_", "reference_")]
+    poses += [(f"{name}quaternion", "f8", (4,)) for name in ("", "target_", "reference_")]
+    joint = [(name, "f8", (joints,)) for name in ("sent", "bias")]
+    times = [(name, "f8") for name in ("dt", "filter_time")]
+    ticks = ("since_target", "freeze_at", "ramp_at", "ramp_end")
+    whole = [(name, "i8") for name in (*ticks, "state", "fault", "fault_joint", "seeded", "started")]
+    parts = [
+        ("law", impedance.law_type(joints)),
+        ("bounds", limits.bounds_type(joints)),
+        ("work", impedance.scratch_type(joints)),
+        ("counts", "i8", (len(limits.COUNTED),)),
+    ]
+    return np.dtype([*poses, *joint, *times, *whole, *parts], align=True)
 
 
 @njit(cache=True)
-def _finite(jacobian, mass, q, dq, bias, position, quaternion) -> bool:
+def _valid(sent, jacobian, mass, q, dq, bias, position, quaternion) -> bool:
+    """Whether the measured state is finite and its quaternion a rotation."""
     total = 0.0
     for i in range(q.shape[0]):
-        total += abs(q[i]) + abs(dq[i]) + abs(bias[i])
+        total += abs(q[i]) + abs(dq[i]) + abs(bias[i]) + abs(sent[i])
         for k in range(6):
             total += abs(jacobian[k, i])
         for j in range(q.shape[0]):
             total += abs(mass[i, j])
     for i in range(3):
         total += abs(position[i])
+    norm = 0.0
     for i in range(4):
-        total += abs(quaternion[i])
-    return math.isfinite(total)
+        norm += quaternion[i] * quaternion[i]
+    return math.isfinite(total) and abs(norm - 1.0) < 0.01
 
 
 @njit(cache=True)
 def _hold_here(arrays):
     """Reference and target go to the last measured pose; no feed-forward."""
-    arrays.target_position[:] = arrays.position
-    arrays.target_quaternion[:] = arrays.quaternion
-    arrays.reference_position[:] = arrays.position
-    arrays.reference_quaternion[:] = arrays.quaternion
-    arrays.law.twist[:] = 0.0
+    spatial.copy(arrays.position, arrays.target_position)
+    spatial.copy(arrays.quaternion, arrays.target_quaternion)
+    spatial.copy(arrays.position, arrays.reference_position)
+    spatial.copy(arrays.quaternion, arrays.reference_quaternion)
+    spatial.copy(ZEROS, arrays.law.twist)
 
 
 @njit(cache=True)
 def _latch(arrays, code, joint):
     """Holds the last measured pose, softly and with heavy damping, until `Controller.recover`."""
-    if arrays.state[0] == LATCHED:
+    if arrays.state == LATCHED:
         return
-    arrays.state[0] = LATCHED
-    arrays.fault[0], arrays.fault[1] = code, joint
+    arrays.state = LATCHED
+    arrays.fault, arrays.fault_joint = code, joint
     _hold_here(arrays)
-    arrays.law.stiffness[:] = LATCH_STIFFNESS
-    arrays.law.damping[:] = 0.0
-    arrays.law.clip[:] = LATCH_CLIP
-    arrays.law.joint_damping[0] = LATCH_DAMPING
+    spatial.copy(LATCH_STIFFNESS, arrays.law.stiffness)
+    spatial.copy(ZEROS, arrays.law.damping)
+    spatial.copy(LATCH_CLIP, arrays.law.clip)
+    arrays.law.joint_damping = LATCH_DAMPING
 
 
 @njit(cache=True)
-def _stale(arrays):
-    """Moves the state on when no target has arrived: frozen, then a ramp to the measured pose, then hold."""
-    since, clock, state = arrays.since_target, arrays.clock, arrays.state
-    if state[0] == HOLD or state[0] == LATCHED:
+def _age(arrays):
+    """Without a new target the state moves on: frozen, then a ramp to the measured pose, then hold."""
+    if arrays.state == HOLD or arrays.state == LATCHED:
         return
-    since[0] += 1
-    if state[0] == TRACK and since[0] > clock[0]:
-        state[0] = FROZEN
-        arrays.target_position[:] = arrays.reference_position
-        arrays.target_quaternion[:] = arrays.reference_quaternion
-        arrays.law.twist[:] = 0.0
-    if state[0] == FROZEN and since[0] > clock[1]:
-        state[0] = RAMP
-    if state[0] == RAMP:
-        share = 1.0 / max(1, clock[2] - since[0])
+    arrays.since_target += 1
+    since = arrays.since_target
+    if arrays.state == TRACK and since > arrays.freeze_at:
+        arrays.state = FROZEN
+        spatial.copy(arrays.reference_position, arrays.target_position)
+        spatial.copy(arrays.reference_quaternion, arrays.target_quaternion)
+        spatial.copy(ZEROS, arrays.law.twist)
+    if arrays.state == FROZEN and since > arrays.ramp_at:
+        arrays.state = RAMP
+    if arrays.state == RAMP:
+        share = 1.0 / max(1, arrays.ramp_end - since)
         for i in range(3):
             arrays.reference_position[i] += share * (arrays.position[i] - arrays.reference_position[i])
-        spatial.slerp(arrays.reference_quaternion, arrays.quaternion, share, arrays.reference_quaternion)
-        if since[0] >= clock[2]:
-            state[0] = HOLD
+        turn = arrays.reference_quaternion[:]
+        spatial.slerp(turn, arrays.quaternion, share, turn)
+        if since >= arrays.ramp_end:
+            arrays.state = HOLD
             _hold_here(arrays)
 
 
 @njit(cache=True)
-def _filter(arrays, share):
+def _follow(arrays, share):
     """Moves the reference towards the target: a first-order filter in seconds, no faster than the vendor allows.
 
     share (0 to 1) of that speed may be used. A reference inside the workspace stays inside.
     """
-    bounds, dt, time = arrays.bounds, arrays.timing[0], arrays.timing[1]
-    rate = 1.0 if time <= 0.0 else 1.0 - math.exp(-dt / time)
-    reference, target = arrays.reference_position, arrays.target_position
-    distance = math.sqrt(
-        (target[0] - reference[0]) ** 2 + (target[1] - reference[1]) ** 2 + (target[2] - reference[2]) ** 2
-    )
-    step = min(rate, share * bounds.pace[0] * dt / max(distance, 1e-12))
+    bounds, dt = arrays.bounds, arrays.dt
+    rate = 1.0 if arrays.filter_time <= 0.0 else 1.0 - math.exp(-dt / arrays.filter_time)
+    position, turn = arrays.reference_position, arrays.reference_quaternion[:]
+    inside = limits.inside(bounds, position, turn)
+    distance, cosine = 0.0, 0.0
     for i in range(3):
-        reference[i] += step * (target[i] - reference[i])
-    turn, goal = arrays.reference_quaternion, arrays.target_quaternion
-    tilt, _, _, yaw = limits.swing_twist(bounds, turn)
-    inside = tilt <= bounds.turn[0] and abs(yaw) <= bounds.turn[1]
-    cosine = abs(turn[0] * goal[0] + turn[1] * goal[1] + turn[2] * goal[2] + turn[3] * goal[3])
-    angle = 2.0 * math.acos(min(1.0, cosine))
-    spatial.slerp(turn, goal, min(rate, share * bounds.pace[1] * dt / max(angle, 1e-12)), turn)
+        distance += (arrays.target_position[i] - position[i]) ** 2
+    for i in range(4):
+        cosine += arrays.target_quaternion[i] * turn[i]
+    step = min(rate, share * bounds.linear * dt / max(math.sqrt(distance), 1e-12))
+    for i in range(3):
+        position[i] += step * (arrays.target_position[i] - position[i])
+    angle = 2.0 * math.acos(min(1.0, abs(cosine)))
+    spatial.slerp(turn, arrays.target_quaternion, min(rate, share * bounds.angular * dt / max(angle, 1e-12)), turn)
     if inside:
+        limits.clamp_position(bounds, position)
         limits.clamp_rotation(bounds, turn)
 
 
 @njit(cache=True)
 def _fall_back(arrays, tau_out):
     """Without a state to control by: the last known bias alone, reached at the torque rate."""
-    tau_out[:] = arrays.bias
-    limits.limit_torque(arrays.bounds, arrays.sent, arrays.timing[0], tau_out, arrays.counts)
-    arrays.sent[:] = tau_out
+    for j in range(tau_out.shape[0]):
+        if not math.isfinite(arrays.sent[j]):
+            arrays.sent[j] = arrays.bias[j]
+    spatial.copy(arrays.bias, tau_out)
+    limits.limit_torque(arrays.bounds, arrays.sent, arrays.dt, tau_out, arrays.counts)
+    spatial.copy(tau_out, arrays.sent)
+
+
+@njit(cache=True)
+def _observe(arrays, q, dq, bias, position, quaternion):
+    """Takes in the measured state, at the first tick as the place to start from; latches if it breaks a limit."""
+    spatial.copy(position, arrays.position)
+    spatial.normalise(quaternion, arrays.quaternion[:])
+    spatial.copy(bias, arrays.bias)
+    if arrays.started == 0:
+        arrays.started = 1
+        spatial.copy(bias, arrays.sent)
+    if arrays.seeded == 0:
+        arrays.seeded = 1
+        _hold_here(arrays)
+    code, joint = limits.fault(arrays.bounds, q, dq)
+    if code != limits.NO_FAULT:
+        _latch(arrays, code, joint)
 
 
 @njit(cache=True)
@@ -165,35 +182,30 @@ def tick(arrays, jacobian, mass, q, dq, bias, position, quaternion, tau_out):
     jacobian (6, n): tool point, linear then angular, in base. mass (n, n) kg m2. q, dq (n,) rad, rad/s. bias (n,)
     Nm: Coriolis, and gravity where the robot does not add it. position (3,) m, quaternion (4,) xyzw of the tool.
     """
-    work, law, bounds, dt = arrays.work, arrays.law, arrays.bounds, arrays.timing[0]
-    if not _finite(jacobian, mass, q, dq, bias, position, quaternion):
-        _latch(arrays, limits.NON_FINITE, 0)
+    work, law, bounds = arrays.work, arrays.law, arrays.bounds
+    if not _valid(arrays.sent, jacobian, mass, q, dq, bias, position, quaternion):
+        _latch(arrays, limits.INVALID_STATE, 0)
         _fall_back(arrays, tau_out)
         return
-    arrays.position[:] = position
-    spatial.normalise(quaternion, arrays.quaternion)
-    arrays.bias[:] = bias
-    if arrays.seeded[0] == 0:
-        arrays.seeded[0] = 1
-        arrays.sent[:] = bias
-        _hold_here(arrays)
-    code, joint = limits.fault(bounds, q, dq)
-    if code != limits.NO_FAULT:
-        _latch(arrays, code, joint)
-    _stale(arrays)
-    if arrays.state[0] == TRACK:
-        _filter(arrays, limits.pace(bounds, jacobian, q, dq, work.inverse, arrays.counts))
-    impedance.task_wrench(
-        law, jacobian, dq, arrays.position, arrays.quaternion,
-        arrays.reference_position, arrays.reference_quaternion, work,
-    )  # fmt: skip
+    _observe(arrays, q, dq, bias, position, quaternion)
+    _age(arrays)
+    if arrays.state == TRACK:
+        _follow(arrays, limits.pace(bounds, jacobian, q, dq, work.inverse[:], arrays.counts))
+    impedance.pose_error(arrays.position, arrays.quaternion, arrays.reference_position, arrays.reference_quaternion, work)
+    impedance.task_wrench(law, jacobian, dq, arrays.quaternion, work)
     limits.cap_wrench(bounds, work.drive, work.velocity, arrays.counts)
     impedance.joint_torque(law, jacobian, mass, q, dq, work)
-    limits.guard_joints(bounds, mass, q, dq, dt, work.torque, arrays.counts)
+    limits.guard_joints(bounds, mass, q, dq, arrays.dt, work.torque, arrays.counts)
+    total = 0.0
     for j in range(q.shape[0]):
         tau_out[j] = work.torque[j] + arrays.bias[j]
-    limits.limit_torque(bounds, arrays.sent, dt, tau_out, arrays.counts)
-    arrays.sent[:] = tau_out
+        total += abs(tau_out[j])
+    if not math.isfinite(total):
+        _latch(arrays, limits.INVALID_STATE, 0)
+        _fall_back(arrays, tau_out)
+        return
+    limits.limit_torque(bounds, arrays.sent, arrays.dt, tau_out, arrays.counts)
+    spatial.copy(tau_out, arrays.sent)
 
 
 class Controller:
@@ -223,37 +235,32 @@ class Controller:
             raise ValueError(f"Compliance frame '{frame}' is unknown: use 'tool' or 'base'.")
         if posture[1] <= 0.0:
             raise ValueError(f"Posture damping is {posture[1]} 1/s: give a positive one.")
-        n = len(arm.low)
         self._arm = arm
         self._gains = gains
         self._owner: str | None = None
         self._sequence: int | None = None
         self._stop_reason = ""
-        self.rejections: Counter[str] = Counter()
         self._clamps: Counter[str] = Counter()
-        law = impedance.LawArrays(
-            np.zeros(6), np.zeros(6), np.zeros(12), np.zeros(6), np.zeros(1), np.array([float(frame == "tool")]),
-            np.array(home, dtype=float), np.array(posture, dtype=float),
-        )  # fmt: skip
-        identity = np.array([0.0, 0.0, 0.0, 1.0])
-        ends = np.cumsum([round(ttl / dt), round(freeze / dt), round(ramp / dt)])
-        self.arrays = Arrays(
-            law=law,
-            bounds=limits.bounds(arm, workspace.low, workspace.high, start, workspace.tilt, workspace.yaw),
-            work=impedance.scratch(n),
-            target_position=np.zeros(3), target_quaternion=identity.copy(),
-            reference_position=np.zeros(3), reference_quaternion=identity.copy(),
-            position=np.zeros(3), quaternion=identity.copy(),
-            sent=np.zeros(n), bias=np.zeros(n), timing=np.array([dt, gains.filter_time]), clock=ends.astype(np.int64),
-            state=np.array([HOLD]), since_target=np.array([0]), fault=np.array([limits.NO_FAULT, 0]),
-            seeded=np.array([0]), counts=np.zeros(len(limits.COUNTED), dtype=np.int64),
-        )  # fmt: skip
+        self.rejections: Counter[str] = Counter()
+        self.arrays: Any = np.zeros(1, arrays_type(len(arm.low))).view(np.recarray)[0]
+        for name in ("", "target_", "reference_"):
+            self.arrays[f"{name}quaternion"] = (0.0, 0.0, 0.0, 1.0)
+        limits.fill_bounds(
+            self.arrays.bounds, arm, np.array([workspace.low, workspace.high]), start, workspace.tilt, workspace.yaw
+        )
+        self.arrays.dt, self.arrays.filter_time = dt, gains.filter_time
+        self.arrays.freeze_at, self.arrays.ramp_at, self.arrays.ramp_end = (
+            round(end / dt) for end in (ttl, ttl + freeze, ttl + freeze + ramp)
+        )
+        law = self.arrays.law
+        law.tool_frame, law.posture = frame == "tool", home
+        law.posture_stiffness, law.posture_damping = posture
         self._use(gains.stiffness, gains.damping, gains.clip)
 
     @property
     def state(self) -> str:
         """One of `STATES`."""
-        return STATES[int(self.arrays.state[0])]
+        return STATES[int(self.arrays.state)]
 
     @property
     def owner(self) -> str | None:
@@ -263,7 +270,7 @@ class Controller:
     @property
     def reason(self) -> str:
         """Why the arm is latched; empty while it is not."""
-        code, joint = (int(value) for value in self.arrays.fault)
+        code, joint = int(self.arrays.fault), int(self.arrays.fault_joint)
         if code == limits.STOPPED:
             return self._stop_reason
         if code in (limits.BEYOND_POSITION, limits.BEYOND_VELOCITY):
@@ -288,27 +295,27 @@ class Controller:
         arrays.position[:] = position
         spatial.normalise(np.asarray(quaternion, dtype=float), arrays.quaternion)
         _hold_here(arrays)
-        arrays.seeded[0] = 1
-        if arrays.state[0] != LATCHED:
-            arrays.state[0] = HOLD
+        arrays.seeded, arrays.started = 1, 0
+        if arrays.state != LATCHED:
+            arrays.state = HOLD
 
     def acquire(self, owner: str) -> None:
         """Hands the arm to `owner`: reference at the measured pose, the task's gains, sequence numbers anew."""
         if owner not in OWNERS:
             raise CommandRejected(f"Owner '{owner}' is unknown: use one of {', '.join(OWNERS)}.")
         self._owner, self._sequence = owner, None
-        if self.arrays.state[0] != LATCHED:
+        if self.arrays.state != LATCHED:
             self._restart()
 
     def stop(self, reason: str = "stop requested") -> None:
         """Latches the arm at the measured pose until `recover`."""
-        if self.arrays.state[0] != LATCHED:
+        if self.arrays.state != LATCHED:
             self._stop_reason = reason
             _latch(self.arrays, limits.STOPPED, 0)
 
     def recover(self) -> None:
         """Clears a latch: reference at the measured pose, the task's gains. A fault that persists latches anew."""
-        self.arrays.fault[:] = limits.NO_FAULT
+        self.arrays.fault = limits.NO_FAULT
         self._restart()
 
     def submit(self, owner: str, target: PoseTarget) -> None:
@@ -319,25 +326,25 @@ class Controller:
         arrays = self.arrays
         self._clamps["box"] += limits.clamp_position(arrays.bounds, position)
         self._clamps["turn"] += limits.clamp_rotation(arrays.bounds, quaternion)
-        fastest = np.repeat(arrays.bounds.pace[:2], 3)
+        fastest = np.repeat([arrays.bounds.linear, arrays.bounds.angular], 3)
         slow = np.clip(twist, -fastest, fastest)
         self._clamps["twist"] += bool((slow != twist).any())
         self._use(stiffness, damping, clip)
         arrays.law.twist[:] = slow
         arrays.target_position[:] = position
         arrays.target_quaternion[:] = quaternion
-        arrays.since_target[0] = 0
-        arrays.state[0] = TRACK
+        arrays.since_target = 0
+        arrays.state = TRACK
         self._sequence = target.sequence
 
     def _restart(self) -> None:
         _hold_here(self.arrays)
         self._use(self._gains.stiffness, self._gains.damping, self._gains.clip)
-        self.arrays.state[0] = HOLD
+        self.arrays.state = HOLD
 
     def _use(self, stiffness: Array, damping: Array, clip: Array) -> None:
         law = self.arrays.law
-        law.stiffness[:], law.damping[:], law.clip[:], law.joint_damping[:] = stiffness, damping, clip, 0.0
+        law.stiffness, law.damping, law.clip, law.joint_damping = stiffness, damping, clip, 0.0
 
     def _refuse(self, rule: str, message: str) -> CommandRejected:
         self.rejections[rule] += 1
@@ -345,12 +352,12 @@ class Controller:
 
     def _check(self, owner: str, target: PoseTarget) -> tuple[Array, Array, Array, Array]:
         """The target's (stiffness, damping, clip, twist), the task's where it has none; raises if a rule is broken."""
-        if self.arrays.state[0] == LATCHED:
+        if self.arrays.state == LATCHED:
             self.rejections["latched"] += 1
             raise ArmLatched(f"The arm is latched ({self.reason}): a person must call recover.")
         if self._owner is None or owner != self._owner:
             raise self._refuse("owner", f"Target from '{owner}' while '{self._owner}' holds the arm: acquire it first.")
-        if not self.arrays.seeded[0]:
+        if not self.arrays.seeded:
             raise self._refuse("seed", "The arm has no measured pose yet: call seed, or run one tick.")
         if target.frame != "base":
             raise self._refuse("frame", f"Target in frame '{target.frame}': give it in 'base'.")

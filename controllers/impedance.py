@@ -11,60 +11,44 @@ stable at any step. c is zero but while latched. Linear parts first (m, N), then
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 from controllers import spatial
-from controllers.interface import Array
 
 PIVOT_FLOOR = 1e-6
 """Least Cholesky pivot: keeps the nullspace finite at a singularity, exact elsewhere."""
 
 
-class LawArrays(NamedTuple):
-    """What the law reads. stiffness, damping (6,), clip (12,), twist (6,) in base: see `PoseTarget`.
+def law_type(joints: int) -> np.dtype:
+    """Memory of what the law reads; stiffness, damping, clip, twist (base): see `PoseTarget`.
 
-    joint_damping (1,): c above, 1/s. tool_frame (1,): 1.0 compliance frame is the tool's, 0.0 the base.
-    posture (n,): rad. posture_gains (2,): stiffness Nm/rad, damping 1/s (times the mass matrix).
+    joint_damping: c above, 1/s. tool_frame: 1 if the compliance frame is the tool's, 0 if the base.
+    posture: angles that the nullspace seeks, rad, with posture_stiffness Nm/rad and posture_damping 1/s.
     """
-
-    stiffness: Array
-    damping: Array
-    clip: Array
-    twist: Array
-    joint_damping: Array
-    tool_frame: Array
-    posture: Array
-    posture_gains: Array
-
-
-class Scratch(NamedTuple):
-    """Memory of one tick. error, drive, damper (6,): pose error, and the wrenches it and motion cause, in base."""
-
-    error: Array
-    drive: Array
-    damper: Array
-    velocity: Array
-    rotation: Array
-    quaternion: Array
-    factor: Array
-    half: Array
-    inverse: Array
-    task: Array
-    posture: Array
-    joint: Array
-    torque: Array
+    return np.dtype(
+        [
+            ("stiffness", "f8", (6,)),
+            ("damping", "f8", (6,)),
+            ("clip", "f8", (12,)),
+            ("twist", "f8", (6,)),
+            ("posture", "f8", (joints,)),
+            ("posture_stiffness", "f8"),
+            ("posture_damping", "f8"),
+            ("joint_damping", "f8"),
+            ("tool_frame", "i8"),
+        ],
+        align=True,
+    )
 
 
-def scratch(joints: int) -> Scratch:
-    """Preallocated memory for an arm of `joints` joints."""
-    six = [np.zeros(6) for _ in range(4)]
-    return Scratch(
-        *six, np.zeros((3, 3)), np.zeros(4), np.zeros((joints, joints)), np.zeros((joints, 6)), np.zeros((6, 6)),
-        np.zeros(6), np.zeros(joints), np.zeros(joints), np.zeros(joints),
-    )  # fmt: skip
+def scratch_type(joints: int) -> np.dtype:
+    """Memory of one tick. error: pose error; drive, damper: the wrenches that it and motion cause; all in base."""
+    six = [(name, "f8", (6,)) for name in ("error", "velocity", "drive", "damper", "task")]
+    joint = [(name, "f8", (joints,)) for name in ("posture", "joint", "torque")]
+    matrices = [("factor", "f8", (joints, joints)), ("half", "f8", (6, joints)), ("inverse", "f8", (6, 6))]
+    return np.dtype([*six, *joint, *matrices, ("frame", "f8", (3, 3)), ("turn", "f8", (4,))], align=True)
 
 
 @njit(cache=True)
@@ -103,21 +87,20 @@ def solve_upper(factor, x):
 
 
 @njit(cache=True)
-def pose_error(position, quaternion, reference_position, reference_quaternion, work, error):
-    """error (6,) <- (p_ref - p, Log(R_ref R^T)) in base, m and rad, along the shortest arc."""
+def pose_error(position, quaternion, reference_position, reference_quaternion, work):
+    """work.error (6,) <- (p_ref - p, Log(R_ref R^T)) in base, m and rad, along the shortest arc."""
     for i in range(3):
-        error[i] = reference_position[i] - position[i]
-    spatial.conjugate(quaternion, work)
-    spatial.multiply(reference_quaternion, work, work)
-    spatial.log(work, error[3:])
+        work.error[i] = reference_position[i] - position[i]
+    turn = work.turn[:]
+    spatial.multiply(reference_quaternion, spatial.conjugate(quaternion, turn), turn)
+    spatial.log(turn, work.error[3:])
 
 
 @njit(cache=True)
-def task_wrench(law, jacobian, dq, position, quaternion, reference_position, reference_quaternion, work):
-    """work.drive (6,) <- K clip(e) + D v_ff and work.damper (6,) <- -D J dq, both on the tool in base, N and Nm."""
-    pose_error(position, quaternion, reference_position, reference_quaternion, work.quaternion, work.error)
-    frame = spatial.matrix(quaternion, work.rotation)
-    if law.tool_frame[0] == 0.0:
+def task_wrench(law, jacobian, dq, quaternion, work):
+    """work.drive (6,) <- K clip(error) + D v_ff, work.damper (6,) <- -D J dq: on the tool, in base, N and Nm."""
+    frame = spatial.matrix(quaternion, work.frame[:])
+    if law.tool_frame == 0:
         for i in range(3):
             for j in range(3):
                 frame[i, j] = 1.0 if i == j else 0.0
@@ -146,34 +129,35 @@ def task_wrench(law, jacobian, dq, position, quaternion, reference_position, ref
 def posture_torque(law, jacobian, mass, q, dq, work):
     """work.posture (n,) <- N^T (k (q_home - q) - d M dq), Nm; N^T = I - J^T (J M^-1 J^T)^-1 J M^-1."""
     n = q.shape[0]
-    stiffness, damping = law.posture_gains[0], law.posture_gains[1]
+    stiffness, damping = law.posture_stiffness, law.posture_damping
     for i in range(n):
         work.posture[i] = stiffness * (law.posture[i] - q[i])
         for j in range(n):
             work.posture[i] -= damping * mass[i, j] * dq[j]
         work.joint[i] = work.posture[i]
-    cholesky(mass, work.factor)
-    for column in range(6):
+    factor, half, inverse, task = work.factor[:], work.half[:], work.inverse[:], work.task[:]
+    cholesky(mass, factor)
+    for row in range(6):
         for i in range(n):
-            work.half[i, column] = jacobian[column, i]
-        solve_lower(work.factor, work.half[:, column])
+            half[row, i] = jacobian[row, i]
+        solve_lower(factor, half[row])
     for i in range(6):
         for j in range(i + 1):
             total = 0.0
             for k in range(n):
-                total += work.half[k, i] * work.half[k, j]
-            work.inverse[i, j] = total
-    solve_lower(work.factor, work.joint)
+                total += half[i, k] * half[j, k]
+            inverse[i, j] = total
+    solve_lower(factor, work.joint[:])
     for i in range(6):
-        work.task[i] = 0.0
+        task[i] = 0.0
         for k in range(n):
-            work.task[i] += work.half[k, i] * work.joint[k]
-    cholesky(work.inverse, work.inverse)
-    solve_lower(work.inverse, work.task)
-    solve_upper(work.inverse, work.task)
+            task[i] += half[i, k] * work.joint[k]
+    cholesky(inverse, inverse)
+    solve_lower(inverse, task)
+    solve_upper(inverse, task)
     for i in range(n):
         for k in range(6):
-            work.posture[i] -= jacobian[k, i] * work.task[k]
+            work.posture[i] -= jacobian[k, i] * task[k]
 
 
 @njit(cache=True)
@@ -185,5 +169,5 @@ def joint_torque(law, jacobian, mass, q, dq, work):
         for k in range(6):
             total += jacobian[k, i] * (work.drive[k] + work.damper[k])
         for j in range(q.shape[0]):
-            total -= law.joint_damping[0] * mass[i, j] * dq[j]
+            total -= law.joint_damping * mass[i, j] * dq[j]
         work.torque[i] = total

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -23,9 +23,9 @@ COUNTED = ("torque", "torque_rate", "position", "velocity", "force", "power", "s
 """Rules of the compiled tick that clamp, in the order of their counters (in ticks)."""
 TORQUE, TORQUE_RATE, POSITION, VELOCITY, FORCE, POWER, SLOWED = range(7)
 
-FAULTS = ("", "stop", "non-finite state", "joint position", "joint velocity")
+FAULTS = ("", "stop", "invalid state", "joint position", "joint velocity")
 """Reasons of a latch, by code."""
-NO_FAULT, STOPPED, NON_FINITE, BEYOND_POSITION, BEYOND_VELOCITY = range(5)
+NO_FAULT, STOPPED, INVALID_STATE, BEYOND_POSITION, BEYOND_VELOCITY = range(5)
 
 
 @dataclass(frozen=True)
@@ -72,42 +72,36 @@ FR3 = ArmLimits(
 """Franka Research 3: franka_description (Apache-2.0) and the maker's limits page."""
 
 
-class Bounds(NamedTuple):
-    """`ArmLimits` and the workspace as the tick reads them. box (2, 3) m, start (4,), turn (2,): tilt, yaw in rad.
+def bounds_type(joints: int) -> np.dtype:
+    """Memory of `ArmLimits` and the workspace as the tick reads them.
 
-    cartesian (3,): force, moment, power. pace (3,): linear, angular speed of the reference, manipulability.
+    torque, torque_rate and speed are the share that commands get. soft_low, soft_high: rad.
+    box (2, 3): low and high, m. start: quaternion that tilt and yaw (rad) are measured from.
     """
-
-    low: Array
-    high: Array
-    soft_low: Array
-    soft_high: Array
-    velocity: Array
-    velocity_offset: Array
-    braking: Array
-    torque: Array
-    torque_rate: Array
-    cartesian: Array
-    pace: Array
-    box: Array
-    start: Array
-    turn: Array
-
-
-def bounds(limits: ArmLimits, low: Array, high: Array, start: Array, tilt: float, yaw: float) -> Bounds:
-    """Arrays for the tick: commands get `SHARE` of the vendor's torque, torque rate and speed."""
-    soft_low, soft_high = limits.soft
-    joint = (limits.low, limits.high, soft_low, soft_high, limits.velocity, limits.velocity_offset, limits.braking)
-    return Bounds(
-        *(np.array(value, dtype=float) for value in joint),
-        torque=SHARE * np.asarray(limits.torque, dtype=float),
-        torque_rate=np.array([SHARE * limits.torque_rate]),
-        cartesian=np.array([limits.force, limits.moment, limits.power]),
-        pace=np.array([SHARE * limits.speed[0], SHARE * limits.speed[1], limits.manipulability]),
-        box=np.array([low, high], dtype=float),
-        start=spatial.normalise(np.asarray(start, dtype=float)),
-        turn=np.array([tilt, yaw]),
+    names = ("low", "high", "soft_low", "soft_high", "velocity", "velocity_offset", "braking", "torque")
+    scalars = ("torque_rate", "force", "moment", "power", "linear", "angular", "manipulability", "tilt", "yaw")
+    return np.dtype(
+        [
+            *((name, "f8", (joints,)) for name in names),
+            *((name, "f8") for name in scalars),
+            ("box", "f8", (2, 3)),
+            ("start", "f8", (4,)),
+        ],
+        align=True,
     )
+
+
+def fill_bounds(bounds: Any, limits: ArmLimits, box: Array, start: Array, tilt: float, yaw: float) -> None:
+    """Writes the limits and the workspace into a record of `bounds_type`."""
+    for name in ("low", "high", "velocity", "velocity_offset", "braking"):
+        bounds[name] = getattr(limits, name)
+    bounds.soft_low, bounds.soft_high = limits.soft
+    bounds.torque, bounds.torque_rate = SHARE * limits.torque, SHARE * limits.torque_rate
+    bounds.force, bounds.moment, bounds.power = limits.force, limits.moment, limits.power
+    bounds.linear, bounds.angular = SHARE * limits.speed[0], SHARE * limits.speed[1]
+    bounds.manipulability = limits.manipulability
+    bounds.box, bounds.start = box, spatial.normalise(np.asarray(start, dtype=float))
+    bounds.tilt, bounds.yaw = tilt, yaw
 
 
 @njit(cache=True)
@@ -148,13 +142,23 @@ def swing_twist(bounds, quaternion):
 
 
 @njit(cache=True)
+def inside(bounds, position, quaternion) -> bool:
+    """Whether a pose lies in the workspace."""
+    for i in range(3):
+        if not bounds.box[0, i] <= position[i] <= bounds.box[1, i]:
+            return False
+    tilt, _, _, yaw = swing_twist(bounds, quaternion)
+    return tilt <= bounds.tilt and abs(yaw) <= bounds.yaw
+
+
+@njit(cache=True)
 def clamp_rotation(bounds, quaternion) -> bool:
     """Turns a unit quaternion (4,) to within tilt and yaw of the start's; True if it was outside."""
     tilt, axis_x, axis_y, yaw = swing_twist(bounds, quaternion)
-    if tilt <= bounds.turn[0] and abs(yaw) <= bounds.turn[1]:
+    if tilt <= bounds.tilt and abs(yaw) <= bounds.yaw:
         return False
-    half_tilt = 0.5 * min(tilt, bounds.turn[0])
-    half_yaw = 0.5 * min(max(yaw, -bounds.turn[1]), bounds.turn[1])
+    half_tilt = 0.5 * min(tilt, bounds.tilt)
+    half_yaw = 0.5 * min(max(yaw, -bounds.yaw), bounds.yaw)
     sx, sy, sw = axis_x * math.sin(half_tilt), axis_y * math.sin(half_tilt), math.cos(half_tilt)
     z, w = math.sin(half_yaw), math.cos(half_yaw)
     quaternion[0] = sx * w + sy * z
@@ -179,7 +183,7 @@ def fault(bounds, q, dq):
     for j in range(q.shape[0]):
         if q[j] > bounds.high[j] or q[j] < bounds.low[j]:
             return BEYOND_POSITION, j
-        if abs(dq[j]) > bounds.velocity[j]:
+        if abs(dq[j]) > speed_limit(bounds, j, q[j], dq[j]):
             return BEYOND_VELOCITY, j
     return NO_FAULT, 0
 
@@ -190,17 +194,17 @@ def cap_wrench(bounds, drive, velocity, counts):
     power = 0.0
     for part in (0, 3):
         size = math.sqrt(drive[part] ** 2 + drive[part + 1] ** 2 + drive[part + 2] ** 2)
-        cap = bounds.cartesian[part // 3]
+        cap = bounds.force if part == 0 else bounds.moment
         if size > cap:
             counts[FORCE] += 1
             for i in range(part, part + 3):
                 drive[i] *= cap / size
         for i in range(part, part + 3):
             power += drive[i] * velocity[i]
-    if power > bounds.cartesian[2]:
+    if power > bounds.power:
         counts[POWER] += 1
         for i in range(6):
-            drive[i] *= bounds.cartesian[2] / power
+            drive[i] *= bounds.power / power
 
 
 @njit(cache=True)
@@ -234,7 +238,7 @@ def guard_joints(bounds, mass, q, dq, dt, torque, counts):
 @njit(cache=True)
 def limit_torque(bounds, sent, dt, torque, counts):
     """Clamps torque (n,) to `SHARE` of the vendor's, and its change against `sent` (n,) to that of the rate."""
-    step = bounds.torque_rate[0] * dt
+    step = bounds.torque_rate * dt
     for j in range(torque.shape[0]):
         wanted = torque[j]
         clamped = min(max(wanted, -bounds.torque[j]), bounds.torque[j])
@@ -258,7 +262,7 @@ def pace(bounds, jacobian, q, dq, square, counts) -> float:
             for k in range(q.shape[0]):
                 total += jacobian[i, k] * jacobian[j, k]
             square[i, j] = total
-    share = min(1.0, max(0.05, cholesky(square, square) / bounds.pace[2]))
+    share = min(1.0, max(0.05, cholesky(square, square) / bounds.manipulability))
     for j in range(q.shape[0]):
         vendor = speed_limit(bounds, j, q[j], 1.0 if dq[j] > 0.0 else -1.0)
         excess = abs(dq[j]) - SHARE * vendor
