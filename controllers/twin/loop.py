@@ -17,9 +17,10 @@ from typing import NamedTuple
 import llvmlite.binding
 import mujoco
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from controllers import spatial
+from controllers.compiled import njit
 from controllers.controller import tick
 from controllers.impedance import cholesky, solve_lower, solve_upper
 from controllers.interface import Array
