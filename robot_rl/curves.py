@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 WINDOW = 20
 """Episodes, or records of updates, that a bold line averages over."""
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titleweight": "bold",
+}
 BLUE, GREY = "#1f5f99", "#9aa5b1"
 
 
@@ -28,8 +34,7 @@ def write_curves(records: Sequence[Record], path: Path, title: str) -> None:
 
     panels = _panels(records)
     rows = (len(panels) + 1) // 2
-    settings: dict[Any, Any] = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.titleweight": "bold"}
-    with pyplot.rc_context(settings):
+    with pyplot.rc_context(STYLE):
         figure, axes = pyplot.subplots(rows, 2, figsize=(9, 2.6 * rows), layout="constrained", squeeze=False)
         for axis, panel in zip(axes.flat, panels, strict=False):
             _draw(axis, *panel)

@@ -1,0 +1,218 @@
+"""`robot-rl`: the command line. Heavy imports are inside the commands, so that help is instant."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+import robot_rl
+from controllers.exceptions import ControllersError
+from robot_rl.config import CHANGEABLE, RunConfig, effective, read_overrides, to_yaml
+from robot_rl.exceptions import ConfigError, RobotRLError
+from robot_rl.options import Parser, add_run_options, given, parse
+from robot_rl.runs import RunFolder, default_path, refuse_existing
+from tasks.spec import TaskSpec
+
+INTERRUPTED = 130
+USER_ERROR = 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return the exit code; a mistake of the user is one sentence and code 2."""
+    try:
+        options = _parse(sys.argv[1:] if arguments is None else arguments)
+        return int(options.command(options))
+    except (RobotRLError, ControllersError) as error:
+        text = " ".join(str(error).split())
+        print(f"robot-rl: {text if text.endswith('.') else text + '.'}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("robot-rl: interrupted.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parse(arguments: list[str]) -> Any:
+    parser = Parser(prog="robot-rl", description="Reinforcement learning on robots, and on their twin.")
+    parser.add_argument("--version", action="version", version=robot_rl.__version__)
+    parser.set_defaults(command=lambda options: _help(parser))
+    commands = parser.add_subparsers(metavar="COMMAND")
+    parts = {}
+
+    def command(name: str, operand: str, function: Any, text: str) -> Parser:
+        usage = f"robot-rl {name} {operand} [options]".replace("  ", " ")
+        parts[name] = commands.add_parser(name, usage=usage, help=text, description=text[0].upper() + text[1:] + ".")
+        parts[name].set_defaults(command=function)
+        return parts[name]
+
+    part = command("train", "TASK", train, "train a task")
+    part.add_argument("task", metavar="TASK", help="`robot-rl tasks` lists them")
+    part.add_argument("--config", metavar="FILE", help="YAML of options, beneath those given here")
+    part.add_argument("--print-config", action="store_true", help="print the effective configuration and stop")
+    part.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, and stop")
+    add_run_options(part)
+
+    part = command("eval", "RUN", evaluate, "evaluate the newest policy of a run on fresh episodes")
+    part.add_argument("run", metavar="RUN", help="run folder")
+    part.add_argument("--episodes", type=_count, default=100, metavar="N", help="episodes to run (100)")
+    part.add_argument("--seed", type=_seed, default=1, metavar="N", help="seed of the episodes (1)")
+    part.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    part.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the mode")
+
+    part = command("demos", "TASK", demos, "record demonstrations with a task's scripted expert")
+    part.add_argument("task", metavar="TASK", help="`robot-rl tasks` lists them")
+    add_run_options(part, ("robot", "obs", "demos", "seed", "run"))
+
+    part = command("tasks", "", list_tasks, "list the tasks")
+    part.add_argument("--json", action="store_true", help="print one JSON object")
+
+    part = command("node", "NAME --run DIR", node, "run one node of a run's graph in this process")
+    part.add_argument("name", metavar="NAME", help="which node")
+    part.add_argument("--run", metavar="DIR", required=True, help="run folder that holds its config.yaml")
+    part.add_argument("--ros-args", nargs=argparse.REMAINDER, default=[], help="arguments of ROS 2, up to the end")
+
+    command("doctor", "", doctor, "check this machine, with the mend of what is missing")
+    return parse(parser, parts, arguments)
+
+
+def _help(parser: argparse.ArgumentParser) -> int:
+    parser.print_help()
+    return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise ConfigError(f"--episodes is {text!r}, but must be a whole number of at least 1.")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdigit() or int(text) >= 2**32:
+        raise ConfigError(f"--seed is {text!r}, but must be a whole number from 0 to {2**32 - 1}.")
+    return int(text)
+
+
+def _task(name: str) -> TaskSpec:
+    import tasks
+
+    try:
+        return tasks.load(name)
+    except tasks.UnknownTask as error:
+        raise ConfigError(str(error)) from error
+
+
+def train(options: argparse.Namespace) -> int:
+    """`robot-rl train TASK`."""
+    task, overrides = _task(options.task), given(options)
+    if overrides.get("resume"):
+        run, config = _resume(options, overrides)
+    else:
+        config = effective(task, _file_layer(options), overrides)
+        run = RunFolder(config.run or default_path(config))
+    if options.print_config:
+        print(to_yaml(config), end="")
+        return 0
+    if not config.resume:
+        refuse_existing(run.path)
+    if options.dry_run:
+        _describe(config, run, task)
+        return 0
+    from robot_rl.commands import run_training
+
+    return run_training(config, run)
+
+
+def _file_layer(options: argparse.Namespace) -> dict[str, Any]:
+    if options.config is None:
+        return {}
+    from pathlib import Path
+
+    layer = read_overrides(Path(options.config))
+    if layer.get("task", options.task) != options.task:
+        raise ConfigError(f"{options.config} is for task {layer['task']}, not {options.task}; name that task instead.")
+    return layer
+
+
+def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> tuple[RunFolder, RunConfig]:
+    if "run" not in overrides:
+        raise ConfigError("--resume needs --run DIR, the run to go on with.")
+    if options.config is not None:
+        raise ConfigError(
+            "--config cannot change a run that goes on: its own config.yaml counts; "
+            f"leave --config out, or change one of --{', --'.join(CHANGEABLE)}."
+        )
+    run = RunFolder.open(overrides["run"])
+    config = run.resumed(overrides)
+    if config.task != options.task:
+        raise ConfigError(f"the run {run.path} is of task {config.task}, not {options.task}; name that task instead.")
+    return run, config
+
+
+def _describe(config: RunConfig, run: RunFolder, task: TaskSpec) -> None:
+    """What a run would do; checks what can be checked without starting it."""
+    from controllers.twin import TwinCell
+
+    TwinCell(task).close()
+    print(f"task        {task.name}: {task.summary}")
+    print(f"agent       {config.agent} on {config.obs}, {config.steps:,} steps, seed {config.seed}")
+    minutes = (config.steps or 0) * task.period / 60
+    print(f"robot time  {minutes:.1f} min of acting at {1 / task.period:.0f} Hz, resets apart")
+    print(f"demos       {config.demos}")
+    print(f"transport   {config.transport}, {config.clock}")
+    if config.transport == "ros":
+        from robot_rl.commands import node_names
+
+        print(f"nodes       {', '.join(node_names(config))}")
+    print(f"run folder  {run.path}{' (goes on)' if config.resume else ''}")
+    print("nothing was started or written: this is a dry run")
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """`robot-rl eval RUN`."""
+    from pathlib import Path
+
+    from robot_rl.commands import run_evaluation
+
+    run = RunFolder.open(Path(options.run))
+    return run_evaluation(run, options.episodes, options.seed, options.stochastic, as_json=options.json)
+
+
+def demos(options: argparse.Namespace) -> int:
+    """`robot-rl demos TASK`."""
+    from robot_rl.commands import run_demos
+
+    task = _task(options.task)
+    config = effective(task, given(options))
+    if not config.demos.isdigit() or int(config.demos) < 1:
+        raise ConfigError(f"--demos is {config.demos!r}, but must be a whole number of at least 1.")
+    return run_demos(config, task)
+
+
+def list_tasks(options: argparse.Namespace) -> int:
+    """`robot-rl tasks`."""
+    import tasks
+    from robot_rl.commands import print_tasks
+
+    return print_tasks([tasks.load(name) for name in tasks.names()], as_json=options.json)
+
+
+def node(options: argparse.Namespace) -> int:
+    """`robot-rl node NAME`."""
+    from pathlib import Path
+
+    from robot_rl.commands import run_node
+
+    return run_node(options.name, RunFolder.open(Path(options.run)), options.ros_args)
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """`robot-rl doctor`."""
+    from rich.console import Console
+
+    from robot_rl.doctor import doctor as check
+
+    return check(Console())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

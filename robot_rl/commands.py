@@ -1,0 +1,186 @@
+"""What the commands of `robot-rl` do, once their options are checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from controllers.exceptions import RenderingError
+from controllers.interface import Array, Image, Reading
+from robot_rl.config import RunConfig, save_config
+from robot_rl.exceptions import ConfigError
+from robot_rl.live import LiveView
+from robot_rl.metrics import MetricsFollower, MetricsWriter
+from robot_rl.report import print_report, write_report, write_video
+from robot_rl.runs import RunFolder, refuse_existing
+from robot_rl.sinks import open_sink
+from tasks.spec import CameraSpec, TaskSpec
+
+INTERRUPTED = 130
+FILMED = 5
+"""Episodes of an evaluation that the video shows."""
+FILM = CameraSpec("front", 640, 480)
+
+
+def run_training(config: RunConfig, run: RunFolder) -> int:
+    """Begin the run, or go on with it; the exit code is 130 where a person stopped it."""
+    if config.resume:
+        save_config(config, run.config_file)
+    else:
+        run = RunFolder.create(dataclasses.replace(config, run=run.path))
+    config = dataclasses.replace(config, run=run.path)
+    title = f"{config.task}  {run.path}"
+    with run.lock(), MetricsWriter(run.metrics) as metrics, interruptible() as stopped:
+        view = LiveView(MetricsFollower(run.metrics), title, sinks=open_sink(config, run))
+        with view:
+            metrics.write("run", event="resume" if config.resume else "start", steps=config.steps)
+            try:
+                _train(config, run, metrics, stopped)
+            except BaseException:
+                metrics.write("run", event="failed", steps=config.steps)
+                raise
+            metrics.write("run", event="stop" if stopped.is_set() else "complete", steps=config.steps)
+    summary = write_report(run)
+    print_report(run, summary, Console())
+    if stopped.is_set():
+        Console(stderr=True).print(f"stopped; go on with: robot-rl train {config.task} --run {run.path} --resume")
+        return INTERRUPTED
+    return 0
+
+
+def _train(config: RunConfig, run: RunFolder, metrics: MetricsWriter, stopped: threading.Event) -> None:
+    from robot_rl.training import prepare_demos, train_inprocess
+
+    prepare_demos(config, run, metrics)
+    metrics.write("phase", name="train")
+    train_inprocess(config, run, metrics, stop=stopped.is_set)
+
+
+@contextmanager
+def interruptible() -> Iterator[threading.Event]:
+    """The first Ctrl-C (or SIGTERM) sets the event, so that work ends cleanly; the second interrupts."""
+    stopped = threading.Event()
+
+    def handle(number: int, frame: Any) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def node_names(config: RunConfig) -> list[str]:
+    """The nodes of the run's graph."""
+    return []
+
+
+def run_evaluation(run: RunFolder, episodes: int, seed: int, stochastic: bool, *, as_json: bool) -> int:
+    """Evaluate the run's newest policy in this process, film the first episodes, and bring the report up to date."""
+    import tasks
+    from robot_rl.envs import make_env
+    from robot_rl.evaluate import evaluate, policy_act
+    from robot_rl.training import newest_policy
+
+    config = run.config()
+    policy = newest_policy(run)
+    env = make_env(tasks.load(config.task), obs=config.obs, seed=seed)
+    film: list[Array] = []
+
+    def remember(episode: int, reading: Reading) -> None:
+        if episode < FILMED:
+            film.append(env.cell.state_vector())  # type: ignore[attr-defined]
+
+    try:
+        with MetricsWriter(run.metrics) as metrics, LiveView(MetricsFollower(run.metrics), config.task):
+            done = 0
+
+            def count(episode: object) -> None:
+                nonlocal done
+                done += 1
+                metrics.write("phase", name="eval", done=done, total=episodes)
+
+            act = policy_act(policy, seed, stochastic)
+            result = evaluate(env, act, episodes, seed, on_episode=count, on_reading=remember).summary()
+            metrics.write("eval", **result, deterministic=not stochastic)
+        _film(env.cell, film, run.video)
+    finally:
+        env.close()
+    summary = write_report(run)
+    if as_json:
+        print(json.dumps(result))
+    else:
+        print_report(run, summary, Console())
+    return 0
+
+
+def _film(cell: Any, states: list[Array], path: Path) -> None:
+    """Render an evaluation's states; a machine that cannot render loses the video, not the evaluation."""
+
+    def frames() -> Iterator[Image]:
+        for state in states:
+            cell.set_state_vector(state)
+            yield cell.render(FILM)
+
+    try:
+        write_video(frames(), path, fps=1 / cell.period)
+    except RenderingError as error:
+        Console(stderr=True).print(f"no video: {error}")
+
+
+def run_demos(config: RunConfig, task: TaskSpec) -> int:
+    """Record a set of demonstrations into a folder of its own."""
+    from robot_rl.data.demos import save_demos
+    from robot_rl.demonstrate import record_demos
+    from robot_rl.envs import make_env
+    from robot_rl.training import schema_of
+
+    name = f"{config.task}-demos-{time.strftime('%Y%m%d-%H%M%S')}-seed{config.seed}"
+    folder = config.run or Path("runs") / name
+    refuse_existing(folder)
+    console, count = Console(stderr=True), int(config.demos)
+    env = make_env(task, obs=config.obs, seed=config.seed)
+
+    def told(kept: int, success: bool) -> None:
+        console.print(f"{kept}/{count}{'' if success else '  (one failed and is left out)'}", highlight=False)
+
+    try:
+        episodes = record_demos(env, count, config.seed, on_episode=told)
+    finally:
+        env.close()
+    steps = save_demos(folder, (step for episode in episodes for step in episode), schema_of(config))
+    print(f"{count} demonstrations, {steps:,} steps: {folder}")
+    print(f"train with them: robot-rl train {config.task} --demos {folder}")
+    return 0
+
+
+def print_tasks(specs: list[TaskSpec], *, as_json: bool) -> int:
+    """What there is to learn."""
+    if as_json:
+        rows = [{"name": spec.name, "summary": spec.summary, "steps": spec.steps} for spec in specs]
+        print(json.dumps({"tasks": rows}))
+        return 0
+    table = Table("task", "steps", "what it is")
+    for spec in specs:
+        table.add_row(spec.name, f"{spec.steps:,}", spec.summary)
+    Console().print(table)
+    return 0
+
+
+def run_node(name: str, run: RunFolder, ros_args: list[str]) -> int:
+    """One node of the run's graph, until it is interrupted."""
+    raise ConfigError(f"there is no node {name!r}.")
