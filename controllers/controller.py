@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 
 from controllers import impedance, limits, spatial
+from controllers.compiled import njit
 from controllers.exceptions import ArmLatched, CommandRejected
+from controllers.impedance import Record
 from controllers.interface import OWNERS, Array, Pose, PoseTarget
 
 if TYPE_CHECKING:
@@ -55,8 +56,10 @@ def arrays_type(joints: int) -> np.dtype:
     return np.dtype([*poses, *joint, *times, *whole, *parts], align=True)
 
 
-@njit(cache=True)
-def _valid(sent, jacobian, mass, q, dq, bias, position, quaternion) -> bool:
+@njit()
+def _valid(
+    sent: Array, jacobian: Array, mass: Array, q: Array, dq: Array, bias: Array, position: Array, quaternion: Array
+) -> bool:
     """Whether the measured state is finite and its quaternion a rotation."""
     total = 0.0
     for i in range(q.shape[0]):
@@ -73,8 +76,8 @@ def _valid(sent, jacobian, mass, q, dq, bias, position, quaternion) -> bool:
     return math.isfinite(total) and abs(norm - 1.0) < 0.01
 
 
-@njit(cache=True)
-def _hold_here(arrays):
+@njit()
+def _hold_here(arrays: Record) -> None:
     """Reference and target go to the last measured pose; no feed-forward."""
     spatial.copy(arrays.position, arrays.target_position)
     spatial.copy(arrays.quaternion, arrays.target_quaternion)
@@ -83,8 +86,8 @@ def _hold_here(arrays):
     spatial.copy(ZEROS, arrays.law.twist)
 
 
-@njit(cache=True)
-def _latch(arrays, code, joint):
+@njit()
+def _latch(arrays: Record, code: int, joint: int) -> None:
     """Holds the last measured pose, softly and with heavy damping, until `Controller.recover`."""
     if arrays.state == LATCHED:
         return
@@ -97,8 +100,8 @@ def _latch(arrays, code, joint):
     arrays.law.joint_damping = LATCH_DAMPING
 
 
-@njit(cache=True)
-def _age(arrays):
+@njit()
+def _age(arrays: Record) -> None:
     """Without a new target the state moves on: frozen, then a ramp to the measured pose, then hold."""
     if arrays.state == HOLD or arrays.state == LATCHED:
         return
@@ -122,8 +125,8 @@ def _age(arrays):
             _hold_here(arrays)
 
 
-@njit(cache=True)
-def _follow(arrays, share):
+@njit()
+def _follow(arrays: Record, share: float) -> None:
     """Moves the reference towards the target: a first-order filter in seconds, no faster than the vendor allows.
 
     share (0 to 1) of that speed may be used. A reference inside the workspace stays inside.
@@ -147,8 +150,8 @@ def _follow(arrays, share):
         limits.clamp_rotation(bounds, turn)
 
 
-@njit(cache=True)
-def _fall_back(arrays, tau_out):
+@njit()
+def _fall_back(arrays: Record, tau_out: Array) -> None:
     """Without a state to control by: the last known bias alone, reached at the torque rate."""
     for j in range(tau_out.shape[0]):
         if not math.isfinite(arrays.sent[j]):
@@ -158,8 +161,8 @@ def _fall_back(arrays, tau_out):
     spatial.copy(tau_out, arrays.sent)
 
 
-@njit(cache=True)
-def _observe(arrays, q, dq, bias, position, quaternion):
+@njit()
+def _observe(arrays: Record, q: Array, dq: Array, bias: Array, position: Array, quaternion: Array) -> None:
     """Takes in the measured state, at the first tick as the place to start from; latches if it breaks a limit."""
     spatial.copy(position, arrays.position)
     spatial.normalise(quaternion, arrays.quaternion[:])
@@ -175,8 +178,18 @@ def _observe(arrays, q, dq, bias, position, quaternion):
         _latch(arrays, code, joint)
 
 
-@njit(cache=True)
-def tick(arrays, jacobian, mass, q, dq, bias, position, quaternion, tau_out):
+@njit()
+def tick(
+    arrays: Record,
+    jacobian: Array,
+    mass: Array,
+    q: Array,
+    dq: Array,
+    bias: Array,
+    position: Array,
+    quaternion: Array,
+    tau_out: Array,
+) -> None:
     """One control period: tau_out (n,) in Nm from the measured state.
 
     jacobian (6, n): tool point, linear then angular, in base. mass (n, n) kg m2. q, dq (n,) rad, rad/s. bias (n,)
@@ -191,7 +204,9 @@ def tick(arrays, jacobian, mass, q, dq, bias, position, quaternion, tau_out):
     _age(arrays)
     if arrays.state == TRACK:
         _follow(arrays, limits.pace(bounds, jacobian, q, dq, work.inverse[:], arrays.counts))
-    impedance.pose_error(arrays.position, arrays.quaternion, arrays.reference_position, arrays.reference_quaternion, work)
+    impedance.pose_error(
+        arrays.position, arrays.quaternion, arrays.reference_position, arrays.reference_quaternion, work
+    )
     impedance.task_wrench(law, jacobian, dq, arrays.quaternion, work)
     limits.cap_wrench(bounds, work.drive, work.velocity, arrays.counts)
     impedance.joint_torque(law, jacobian, mass, q, dq, work)
@@ -242,7 +257,7 @@ class Controller:
         self._stop_reason = ""
         self._clamps: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()
-        self.arrays: Any = np.zeros(1, arrays_type(len(arm.low))).view(np.recarray)[0]
+        self.arrays: Record = np.zeros(1, arrays_type(len(arm.low))).view(np.recarray)[0]
         for name in ("", "target_", "reference_"):
             self.arrays[f"{name}quaternion"] = (0.0, 0.0, 0.0, 1.0)
         limits.fill_bounds(

@@ -11,11 +11,16 @@ stable at any step. c is zero but while latched. Linear parts first (m, N), then
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-from numba import njit
 
 from controllers import spatial
+from controllers.compiled import njit
+from controllers.interface import Array
+
+Record = Any
+"""One element of a structured array, fields by name: `np.record`."""
 
 PIVOT_FLOOR = 1e-6
 """Least Cholesky pivot: keeps the nullspace finite at a singularity, exact elsewhere."""
@@ -51,8 +56,8 @@ def scratch_type(joints: int) -> np.dtype:
     return np.dtype([*six, *joint, *matrices, ("frame", "f8", (3, 3)), ("turn", "f8", (4,))], align=True)
 
 
-@njit(cache=True)
-def cholesky(matrix, factor):
+@njit()
+def cholesky(matrix: Array, factor: Array) -> float:
     """Lower factor (n, n) of a symmetric positive matrix (n, n); pivots are floored. Returns their product."""
     product = 1.0
     for i in range(matrix.shape[0]):
@@ -68,26 +73,28 @@ def cholesky(matrix, factor):
     return product
 
 
-@njit(cache=True)
-def solve_lower(factor, x):
-    """x (n,) <- L^-1 x in place."""
+@njit()
+def solve_lower(factor: Array, x: Array) -> None:
+    """Replaces x (n,) by L^-1 x."""
     for i in range(x.shape[0]):
         for k in range(i):
             x[i] -= factor[i, k] * x[k]
         x[i] /= factor[i, i]
 
 
-@njit(cache=True)
-def solve_upper(factor, x):
-    """x (n,) <- L^-T x in place."""
+@njit()
+def solve_upper(factor: Array, x: Array) -> None:
+    """Replaces x (n,) by L^-T x."""
     for i in range(x.shape[0] - 1, -1, -1):
         for k in range(i + 1, x.shape[0]):
             x[i] -= factor[k, i] * x[k]
         x[i] /= factor[i, i]
 
 
-@njit(cache=True)
-def pose_error(position, quaternion, reference_position, reference_quaternion, work):
+@njit()
+def pose_error(
+    position: Array, quaternion: Array, reference_position: Array, reference_quaternion: Array, work: Record
+) -> None:
     """work.error (6,) <- (p_ref - p, Log(R_ref R^T)) in base, m and rad, along the shortest arc."""
     for i in range(3):
         work.error[i] = reference_position[i] - position[i]
@@ -96,8 +103,8 @@ def pose_error(position, quaternion, reference_position, reference_quaternion, w
     spatial.log(turn, work.error[3:])
 
 
-@njit(cache=True)
-def task_wrench(law, jacobian, dq, quaternion, work):
+@njit()
+def task_wrench(law: Record, jacobian: Array, dq: Array, quaternion: Array, work: Record) -> None:
     """work.drive (6,) <- K clip(error) + D v_ff, work.damper (6,) <- -D J dq: on the tool, in base, N and Nm."""
     frame = spatial.matrix(quaternion, work.frame[:])
     if law.tool_frame == 0:
@@ -125,8 +132,8 @@ def task_wrench(law, jacobian, dq, quaternion, work):
                 work.damper[part + i] -= frame[i, axis] * law.damping[row] * velocity
 
 
-@njit(cache=True)
-def posture_torque(law, jacobian, mass, q, dq, work):
+@njit()
+def posture_torque(law: Record, jacobian: Array, mass: Array, q: Array, dq: Array, work: Record) -> None:
     """work.posture (n,) <- N^T (k (q_home - q) - d M dq), Nm; N^T = I - J^T (J M^-1 J^T)^-1 J M^-1."""
     n = q.shape[0]
     stiffness, damping = law.posture_stiffness, law.posture_damping
@@ -160,8 +167,8 @@ def posture_torque(law, jacobian, mass, q, dq, work):
             work.posture[i] -= jacobian[k, i] * task[k]
 
 
-@njit(cache=True)
-def joint_torque(law, jacobian, mass, q, dq, work):
+@njit()
+def joint_torque(law: Record, jacobian: Array, mass: Array, q: Array, dq: Array, work: Record) -> None:
     """work.torque (n,) <- J^T (drive + damper) + N^T tau_posture - c M dq, Nm, without the bias."""
     posture_torque(law, jacobian, mass, q, dq, work)
     for i in range(q.shape[0]):

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numba import njit
+from numpy.typing import NDArray
 
 from controllers import spatial
-from controllers.impedance import cholesky
+from controllers.compiled import njit
+from controllers.impedance import Record, cholesky
 from controllers.interface import Array
+
+Counts = NDArray[np.int64]
 
 SHARE = 0.8
 """Part of a vendor's limit that a command may use; for positions, of the range about its middle."""
@@ -91,7 +93,7 @@ def bounds_type(joints: int) -> np.dtype:
     )
 
 
-def fill_bounds(bounds: Any, limits: ArmLimits, box: Array, start: Array, tilt: float, yaw: float) -> None:
+def fill_bounds(bounds: Record, limits: ArmLimits, box: Array, start: Array, tilt: float, yaw: float) -> None:
     """Writes the limits and the workspace into a record of `bounds_type`."""
     for name in ("low", "high", "velocity", "velocity_offset", "braking"):
         bounds[name] = getattr(limits, name)
@@ -104,8 +106,8 @@ def fill_bounds(bounds: Any, limits: ArmLimits, box: Array, start: Array, tilt: 
     bounds.tilt, bounds.yaw = tilt, yaw
 
 
-@njit(cache=True)
-def clamp_position(bounds, position) -> bool:
+@njit()
+def clamp_position(bounds: Record, position: Array) -> bool:
     """Moves position (3,) into the box; True if it was outside."""
     moved = False
     for i in range(3):
@@ -115,8 +117,8 @@ def clamp_position(bounds, position) -> bool:
     return moved
 
 
-@njit(cache=True)
-def swing_twist(bounds, quaternion):
+@njit()
+def swing_twist(bounds: Record, quaternion: Array) -> tuple[float, float, float, float]:
     """Splits a turn from the start pose: (tilt, its axis x, y in the start's tool plane, yaw about the tool axis).
 
     tilt in [0, pi], yaw in (-pi, pi], rad; rotation = start swing(tilt about x, y) twist(yaw about z).
@@ -141,8 +143,8 @@ def swing_twist(bounds, quaternion):
     return tilt, axis_x, axis_y, yaw
 
 
-@njit(cache=True)
-def inside(bounds, position, quaternion) -> bool:
+@njit()
+def inside(bounds: Record, position: Array, quaternion: Array) -> bool:
     """Whether a pose lies in the workspace."""
     for i in range(3):
         if not bounds.box[0, i] <= position[i] <= bounds.box[1, i]:
@@ -151,8 +153,8 @@ def inside(bounds, position, quaternion) -> bool:
     return tilt <= bounds.tilt and abs(yaw) <= bounds.yaw
 
 
-@njit(cache=True)
-def clamp_rotation(bounds, quaternion) -> bool:
+@njit()
+def clamp_rotation(bounds: Record, quaternion: Array) -> bool:
     """Turns a unit quaternion (4,) to within tilt and yaw of the start's; True if it was outside."""
     tilt, axis_x, axis_y, yaw = swing_twist(bounds, quaternion)
     if tilt <= bounds.tilt and abs(yaw) <= bounds.yaw:
@@ -169,16 +171,16 @@ def clamp_rotation(bounds, quaternion) -> bool:
     return True
 
 
-@njit(cache=True)
-def speed_limit(bounds, joint, q, sign) -> float:
+@njit()
+def speed_limit(bounds: Record, joint: int, q: float, sign: float) -> float:
     """The vendor's joint speed (rad/s) at q, moving towards the end that `sign` points to."""
     left = bounds.high[joint] - q if sign > 0.0 else q - bounds.low[joint]
     braking = math.sqrt(2.0 * bounds.braking[joint] * max(0.0, left)) - bounds.velocity_offset[joint]
     return min(bounds.velocity[joint], max(0.0, braking))
 
 
-@njit(cache=True)
-def fault(bounds, q, dq):
+@njit()
+def fault(bounds: Record, q: Array, dq: Array) -> tuple[int, int]:
     """(code, joint) of the first vendor limit that the arm is beyond, else (NO_FAULT, 0)."""
     for j in range(q.shape[0]):
         if q[j] > bounds.high[j] or q[j] < bounds.low[j]:
@@ -188,8 +190,8 @@ def fault(bounds, q, dq):
     return NO_FAULT, 0
 
 
-@njit(cache=True)
-def cap_wrench(bounds, drive, velocity, counts):
+@njit()
+def cap_wrench(bounds: Record, drive: Array, velocity: Array, counts: Counts) -> None:
     """Scales drive (6,) in N, Nm to the caps of force, moment, and power into the motion velocity (6,)."""
     power = 0.0
     for part in (0, 3):
@@ -207,8 +209,8 @@ def cap_wrench(bounds, drive, velocity, counts):
             drive[i] *= bounds.power / power
 
 
-@njit(cache=True)
-def guard_joints(bounds, mass, q, dq, dt, torque, counts):
+@njit()
+def guard_joints(bounds: Record, mass: Array, q: Array, dq: Array, dt: float, torque: Array, counts: Counts) -> None:
     """Keeps torque (n,) in Nm from driving a joint past its soft range or `SHARE` of its speed.
 
     Past either, what drives the joint further is faded out (wholly within the first half of what is left to the
@@ -235,8 +237,8 @@ def guard_joints(bounds, mass, q, dq, dt, torque, counts):
             torque[j] -= side * (fade * onward + 0.2 * mass[j, j] / dt * excess)
 
 
-@njit(cache=True)
-def limit_torque(bounds, sent, dt, torque, counts):
+@njit()
+def limit_torque(bounds: Record, sent: Array, dt: float, torque: Array, counts: Counts) -> None:
     """Clamps torque (n,) to `SHARE` of the vendor's, and its change against `sent` (n,) to that of the rate."""
     step = bounds.torque_rate * dt
     for j in range(torque.shape[0]):
@@ -250,8 +252,8 @@ def limit_torque(bounds, sent, dt, torque, counts):
         torque[j] = min(max(slow, -bounds.torque[j]), bounds.torque[j])
 
 
-@njit(cache=True)
-def pace(bounds, jacobian, q, dq, square, counts) -> float:
+@njit()
+def pace(bounds: Record, jacobian: Array, q: Array, dq: Array, square: Array, counts: Counts) -> float:
     """Share (0 to 1) of its speed that the reference may use: less near a singularity or a joint's speed limit.
 
     square (6, 6) is memory. Never zero at a singularity, or the arm could not leave it.

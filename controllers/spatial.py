@@ -9,22 +9,24 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from controllers.compiled import njit
+from controllers.interface import Array
 
 SMALL = 1e-12
 """Below this sine of the half angle (rad), first-order series are exact in double precision."""
 
 
-@njit(cache=True)
-def copy(a, out):
-    """out <- a, both (n,). A slice assignment compiles to several seconds of shape checks; this does not."""
+@njit()
+def copy(a: Array, out: Array) -> Array:
+    """Writes a (n,) to out. A slice assignment would compile seconds of shape checks with it."""
     for i in range(out.shape[0]):
         out[i] = a[i]
     return out
 
 
-@njit(cache=True)
-def multiply(a, b, out=None):
+@njit()
+def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
     """Hamilton product a b (4,): first rotate by b, then by a."""
     if out is None:
         out = np.empty(4)
@@ -37,8 +39,8 @@ def multiply(a, b, out=None):
     return out
 
 
-@njit(cache=True)
-def conjugate(a, out=None):
+@njit()
+def conjugate(a: Array, out: Array | None = None) -> Array:
     """Inverse rotation (4,) of a unit quaternion."""
     if out is None:
         out = np.empty(4)
@@ -46,8 +48,8 @@ def conjugate(a, out=None):
     return out
 
 
-@njit(cache=True)
-def normalise(a, out=None):
+@njit()
+def normalise(a: Array, out: Array | None = None) -> Array:
     """Unit quaternion (4,) along `a`; the identity if `a` is zero."""
     if out is None:
         out = np.empty(4)
@@ -59,8 +61,8 @@ def normalise(a, out=None):
     return out
 
 
-@njit(cache=True)
-def rotate(a, v, out=None):
+@njit()
+def rotate(a: Array, v: Array, out: Array | None = None) -> Array:
     """Vector v (3,) turned by the unit quaternion a."""
     if out is None:
         out = np.empty(3)
@@ -75,8 +77,8 @@ def rotate(a, v, out=None):
     return out
 
 
-@njit(cache=True)
-def log(a, out=None):
+@njit()
+def log(a: Array, out: Array | None = None) -> Array:
     """Rotation vector (3,) of a unit quaternion along the shortest arc: length in [0, pi]."""
     if out is None:
         out = np.empty(3)
@@ -89,8 +91,8 @@ def log(a, out=None):
     return out
 
 
-@njit(cache=True)
-def exp(v, out=None):
+@njit()
+def exp(v: Array, out: Array | None = None) -> Array:
     """Unit quaternion (4,) of a rotation vector (3,)."""
     if out is None:
         out = np.empty(4)
@@ -101,8 +103,8 @@ def exp(v, out=None):
     return out
 
 
-@njit(cache=True)
-def slerp(a, b, fraction, out=None):
+@njit()
+def slerp(a: Array, b: Array, fraction: float, out: Array | None = None) -> Array:
     """Unit quaternion (4,) at `fraction` of the shortest arc from a (0) to b (1)."""
     if out is None:
         out = np.empty(4)
@@ -120,8 +122,8 @@ def slerp(a, b, fraction, out=None):
     return normalise(out, out)
 
 
-@njit(cache=True)
-def matrix(a, out=None):
+@njit()
+def matrix(a: Array, out: Array | None = None) -> Array:
     """Rotation matrix (3, 3) of a unit quaternion."""
     if out is None:
         out = np.empty((3, 3))
