@@ -11,9 +11,9 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 
 from controllers import impedance, limits, spatial
-from controllers.compiled import njit
 from controllers.exceptions import ArmLatched, CommandRejected
 from controllers.impedance import Record
 from controllers.interface import OWNERS, Array, Pose, PoseTarget
@@ -56,7 +56,7 @@ def arrays_type(joints: int) -> np.dtype:
     return np.dtype([*poses, *joint, *times, *whole, *parts], align=True)
 
 
-@njit()
+@njit(cache=True)
 def _valid(
     sent: Array, jacobian: Array, mass: Array, q: Array, dq: Array, bias: Array, position: Array, quaternion: Array
 ) -> bool:
@@ -76,7 +76,7 @@ def _valid(
     return math.isfinite(total) and abs(norm - 1.0) < 0.01
 
 
-@njit()
+@njit(cache=True)
 def _hold_here(arrays: Record) -> None:
     """Reference and target go to the last measured pose; no feed-forward."""
     spatial.copy(arrays.position, arrays.target_position)
@@ -86,7 +86,7 @@ def _hold_here(arrays: Record) -> None:
     spatial.copy(ZEROS, arrays.law.twist)
 
 
-@njit()
+@njit(cache=True)
 def _latch(arrays: Record, code: int, joint: int) -> None:
     """Holds the last measured pose, softly and with heavy damping, until `Controller.recover`."""
     if arrays.state == LATCHED:
@@ -100,7 +100,7 @@ def _latch(arrays: Record, code: int, joint: int) -> None:
     arrays.law.joint_damping = LATCH_DAMPING
 
 
-@njit()
+@njit(cache=True)
 def _age(arrays: Record) -> None:
     """Without a new target the state moves on: frozen, then a ramp to the measured pose, then hold."""
     if arrays.state == HOLD or arrays.state == LATCHED:
@@ -125,7 +125,7 @@ def _age(arrays: Record) -> None:
             _hold_here(arrays)
 
 
-@njit()
+@njit(cache=True)
 def _follow(arrays: Record, share: float) -> None:
     """Moves the reference towards the target: a first-order filter in seconds, no faster than the vendor allows.
 
@@ -150,7 +150,7 @@ def _follow(arrays: Record, share: float) -> None:
         limits.clamp_rotation(bounds, turn)
 
 
-@njit()
+@njit(cache=True)
 def _fall_back(arrays: Record, tau_out: Array) -> None:
     """Without a state to control by: the last known bias alone, reached at the torque rate."""
     for j in range(tau_out.shape[0]):
@@ -161,7 +161,7 @@ def _fall_back(arrays: Record, tau_out: Array) -> None:
     spatial.copy(tau_out, arrays.sent)
 
 
-@njit()
+@njit(cache=True)
 def _observe(arrays: Record, q: Array, dq: Array, bias: Array, position: Array, quaternion: Array) -> None:
     """Takes in the measured state, at the first tick as the place to start from; latches if it breaks a limit."""
     spatial.copy(position, arrays.position)
@@ -178,7 +178,7 @@ def _observe(arrays: Record, q: Array, dq: Array, bias: Array, position: Array, 
         _latch(arrays, code, joint)
 
 
-@njit()
+@njit(cache=True)
 def tick(
     arrays: Record,
     jacobian: Array,

@@ -14,9 +14,9 @@ import math
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from controllers import spatial
-from controllers.compiled import njit
 from controllers.interface import Array
 
 Record = Any
@@ -56,7 +56,7 @@ def scratch_type(joints: int) -> np.dtype:
     return np.dtype([*six, *joint, *matrices, ("frame", "f8", (3, 3)), ("turn", "f8", (4,))], align=True)
 
 
-@njit()
+@njit(cache=True)
 def cholesky(matrix: Array, factor: Array) -> float:
     """Lower factor (n, n) of a symmetric positive matrix (n, n); pivots are floored. Returns their product."""
     product = 1.0
@@ -73,7 +73,7 @@ def cholesky(matrix: Array, factor: Array) -> float:
     return product
 
 
-@njit()
+@njit(cache=True)
 def solve_lower(factor: Array, x: Array) -> None:
     """Replaces x (n,) by L^-1 x."""
     for i in range(x.shape[0]):
@@ -82,7 +82,7 @@ def solve_lower(factor: Array, x: Array) -> None:
         x[i] /= factor[i, i]
 
 
-@njit()
+@njit(cache=True)
 def solve_upper(factor: Array, x: Array) -> None:
     """Replaces x (n,) by L^-T x."""
     for i in range(x.shape[0] - 1, -1, -1):
@@ -91,7 +91,7 @@ def solve_upper(factor: Array, x: Array) -> None:
         x[i] /= factor[i, i]
 
 
-@njit()
+@njit(cache=True)
 def pose_error(
     position: Array, quaternion: Array, reference_position: Array, reference_quaternion: Array, work: Record
 ) -> None:
@@ -103,7 +103,7 @@ def pose_error(
     spatial.log(turn, work.error[3:])
 
 
-@njit()
+@njit(cache=True)
 def task_wrench(law: Record, jacobian: Array, dq: Array, quaternion: Array, work: Record) -> None:
     """work.drive (6,) <- K clip(error) + D v_ff, work.damper (6,) <- -D J dq: on the tool, in base, N and Nm."""
     frame = spatial.matrix(quaternion, work.frame[:])
@@ -132,7 +132,7 @@ def task_wrench(law: Record, jacobian: Array, dq: Array, quaternion: Array, work
                 work.damper[part + i] -= frame[i, axis] * law.damping[row] * velocity
 
 
-@njit()
+@njit(cache=True)
 def posture_torque(law: Record, jacobian: Array, mass: Array, q: Array, dq: Array, work: Record) -> None:
     """work.posture (n,) <- N^T (k (q_home - q) - d M dq), Nm; N^T = I - J^T (J M^-1 J^T)^-1 J M^-1."""
     n = q.shape[0]
@@ -167,7 +167,7 @@ def posture_torque(law: Record, jacobian: Array, mass: Array, q: Array, dq: Arra
             work.posture[i] -= jacobian[k, i] * task[k]
 
 
-@njit()
+@njit(cache=True)
 def joint_torque(law: Record, jacobian: Array, mass: Array, q: Array, dq: Array, work: Record) -> None:
     """work.torque (n,) <- J^T (drive + damper) + N^T tau_posture - c M dq, Nm, without the bias."""
     posture_torque(law, jacobian, mass, q, dq, work)

@@ -9,10 +9,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from controllers import spatial
-from controllers.compiled import njit
 from controllers.impedance import Record, cholesky
 from controllers.interface import Array
 
@@ -106,7 +106,7 @@ def fill_bounds(bounds: Record, limits: ArmLimits, box: Array, start: Array, til
     bounds.tilt, bounds.yaw = tilt, yaw
 
 
-@njit()
+@njit(cache=True)
 def clamp_position(bounds: Record, position: Array) -> bool:
     """Moves position (3,) into the box; True if it was outside."""
     moved = False
@@ -117,7 +117,7 @@ def clamp_position(bounds: Record, position: Array) -> bool:
     return moved
 
 
-@njit()
+@njit(cache=True)
 def swing_twist(bounds: Record, quaternion: Array) -> tuple[float, float, float, float]:
     """Splits a turn from the start pose: (tilt, its axis x, y in the start's tool plane, yaw about the tool axis).
 
@@ -143,7 +143,7 @@ def swing_twist(bounds: Record, quaternion: Array) -> tuple[float, float, float,
     return tilt, axis_x, axis_y, yaw
 
 
-@njit()
+@njit(cache=True)
 def inside(bounds: Record, position: Array, quaternion: Array) -> bool:
     """Whether a pose lies in the workspace."""
     for i in range(3):
@@ -153,7 +153,7 @@ def inside(bounds: Record, position: Array, quaternion: Array) -> bool:
     return tilt <= bounds.tilt and abs(yaw) <= bounds.yaw
 
 
-@njit()
+@njit(cache=True)
 def clamp_rotation(bounds: Record, quaternion: Array) -> bool:
     """Turns a unit quaternion (4,) to within tilt and yaw of the start's; True if it was outside."""
     tilt, axis_x, axis_y, yaw = swing_twist(bounds, quaternion)
@@ -171,7 +171,7 @@ def clamp_rotation(bounds: Record, quaternion: Array) -> bool:
     return True
 
 
-@njit()
+@njit(cache=True)
 def speed_limit(bounds: Record, joint: int, q: float, sign: float) -> float:
     """The vendor's joint speed (rad/s) at q, moving towards the end that `sign` points to."""
     left = bounds.high[joint] - q if sign > 0.0 else q - bounds.low[joint]
@@ -179,7 +179,7 @@ def speed_limit(bounds: Record, joint: int, q: float, sign: float) -> float:
     return min(bounds.velocity[joint], max(0.0, braking))
 
 
-@njit()
+@njit(cache=True)
 def fault(bounds: Record, q: Array, dq: Array) -> tuple[int, int]:
     """(code, joint) of the first vendor limit that the arm is beyond, else (NO_FAULT, 0)."""
     for j in range(q.shape[0]):
@@ -190,7 +190,7 @@ def fault(bounds: Record, q: Array, dq: Array) -> tuple[int, int]:
     return NO_FAULT, 0
 
 
-@njit()
+@njit(cache=True)
 def cap_wrench(bounds: Record, drive: Array, velocity: Array, counts: Counts) -> None:
     """Scales drive (6,) in N, Nm to the caps of force, moment, and power into the motion velocity (6,)."""
     power = 0.0
@@ -209,7 +209,7 @@ def cap_wrench(bounds: Record, drive: Array, velocity: Array, counts: Counts) ->
             drive[i] *= bounds.power / power
 
 
-@njit()
+@njit(cache=True)
 def guard_joints(bounds: Record, mass: Array, q: Array, dq: Array, dt: float, torque: Array, counts: Counts) -> None:
     """Keeps torque (n,) in Nm from driving a joint past its soft range or `SHARE` of its speed.
 
@@ -237,7 +237,7 @@ def guard_joints(bounds: Record, mass: Array, q: Array, dq: Array, dt: float, to
             torque[j] -= side * (fade * onward + 0.2 * mass[j, j] / dt * excess)
 
 
-@njit()
+@njit(cache=True)
 def limit_torque(bounds: Record, sent: Array, dt: float, torque: Array, counts: Counts) -> None:
     """Clamps torque (n,) to `SHARE` of the vendor's, and its change against `sent` (n,) to that of the rate."""
     step = bounds.torque_rate * dt
@@ -252,7 +252,7 @@ def limit_torque(bounds: Record, sent: Array, dt: float, torque: Array, counts: 
         torque[j] = min(max(slow, -bounds.torque[j]), bounds.torque[j])
 
 
-@njit()
+@njit(cache=True)
 def pace(bounds: Record, jacobian: Array, q: Array, dq: Array, square: Array, counts: Counts) -> float:
     """Share (0 to 1) of its speed that the reference may use: less near a singularity or a joint's speed limit.
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import njit
 
-from controllers.compiled import njit
 from controllers.interface import Array
 
 SMALL = 1e-12
 """Below this sine of the half angle (rad), first-order series are exact in double precision."""
 
 
-@njit()
+@njit(cache=True)
 def copy(a: Array, out: Array) -> Array:
     """Writes a (n,) to out. A slice assignment would compile seconds of shape checks with it."""
     for i in range(out.shape[0]):
@@ -25,7 +25,7 @@ def copy(a: Array, out: Array) -> Array:
     return out
 
 
-@njit()
+@njit(cache=True)
 def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
     """Hamilton product a b (4,): first rotate by b, then by a."""
     if out is None:
@@ -39,7 +39,7 @@ def multiply(a: Array, b: Array, out: Array | None = None) -> Array:
     return out
 
 
-@njit()
+@njit(cache=True)
 def conjugate(a: Array, out: Array | None = None) -> Array:
     """Inverse rotation (4,) of a unit quaternion."""
     if out is None:
@@ -48,7 +48,7 @@ def conjugate(a: Array, out: Array | None = None) -> Array:
     return out
 
 
-@njit()
+@njit(cache=True)
 def normalise(a: Array, out: Array | None = None) -> Array:
     """Unit quaternion (4,) along `a`; the identity if `a` is zero."""
     if out is None:
@@ -61,7 +61,7 @@ def normalise(a: Array, out: Array | None = None) -> Array:
     return out
 
 
-@njit()
+@njit(cache=True)
 def rotate(a: Array, v: Array, out: Array | None = None) -> Array:
     """Vector v (3,) turned by the unit quaternion a."""
     if out is None:
@@ -77,7 +77,7 @@ def rotate(a: Array, v: Array, out: Array | None = None) -> Array:
     return out
 
 
-@njit()
+@njit(cache=True)
 def log(a: Array, out: Array | None = None) -> Array:
     """Rotation vector (3,) of a unit quaternion along the shortest arc: length in [0, pi]."""
     if out is None:
@@ -91,7 +91,7 @@ def log(a: Array, out: Array | None = None) -> Array:
     return out
 
 
-@njit()
+@njit(cache=True)
 def exp(v: Array, out: Array | None = None) -> Array:
     """Unit quaternion (4,) of a rotation vector (3,)."""
     if out is None:
@@ -103,7 +103,7 @@ def exp(v: Array, out: Array | None = None) -> Array:
     return out
 
 
-@njit()
+@njit(cache=True)
 def slerp(a: Array, b: Array, fraction: float, out: Array | None = None) -> Array:
     """Unit quaternion (4,) at `fraction` of the shortest arc from a (0) to b (1)."""
     if out is None:
@@ -122,7 +122,7 @@ def slerp(a: Array, b: Array, fraction: float, out: Array | None = None) -> Arra
     return normalise(out, out)
 
 
-@njit()
+@njit(cache=True)
 def matrix(a: Array, out: Array | None = None) -> Array:
     """Rotation matrix (3, 3) of a unit quaternion."""
     if out is None:
