@@ -33,7 +33,7 @@ def load_demos(folder: Path, schema: Schema) -> list[Transition]:
     """
     reader = JournalReader(Path(folder))
     check_same(reader.schema, schema, f"the demonstrations in {folder}")
-    transitions = list(reader.transitions())
+    transitions = list(reader.read())
     if not transitions:
         raise DataError(f"the demonstrations in {folder} are none; record some with `robot-rl demos {schema.task}`")
     return transitions

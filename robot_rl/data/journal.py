@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 import struct
 import time
 from array import array
@@ -28,7 +29,7 @@ from mcap.opcode import Opcode
 from mcap.records import Channel, DataEnd, Footer
 from mcap.writer import MCAP0_MAGIC, IndexType, Writer
 
-from robot_rl.data.codec import continues, decode, encode, intact, join, unpack
+from robot_rl.data.codec import continues, encode, intact, join, unpack
 from robot_rl.data.schema import MESSAGE_TYPE, Schema
 from robot_rl.data.transition import Transition
 from robot_rl.exceptions import DataError
@@ -38,6 +39,7 @@ _CHANNEL = 1
 _RECORD = struct.Struct("<BQ")  # opcode, bytes that follow
 _MESSAGE = struct.Struct("<BQHIQQ")  # the same, channel, sequence, log time, publish time
 _NUMBER = struct.Struct("<HI")  # channel, sequence: what a message's body starts with
+_MAYBE_MESSAGE = re.compile(rb"\x05(?=.{7}\x00\x01\x00)", re.DOTALL)
 _log = logging.getLogger(__name__)
 
 
@@ -103,7 +105,7 @@ def _scan(path: Path, first: int) -> tuple[_File, Schema]:
             if opcode == Opcode.MESSAGE and length > _MESSAGE.size - _RECORD.size:
                 channel, sequence = _NUMBER.unpack_from(head, _RECORD.size)
                 if channel == _CHANNEL and sequence != file.next & 0xFFFFFFFF:
-                    raise DataError(f"{path} holds record {sequence} at byte {position} where {file.next} belongs")
+                    break
                 if channel == _CHANNEL:
                     file.note(position + _MESSAGE.size, stop)
             position = file.end = stop
@@ -134,12 +136,10 @@ def _judge_tail(file: _File, stream: BinaryIO) -> None:
             file.sizes.pop()
     stream.seek(file.end)
     tail = stream.read()
-    later = tail.find(_NUMBER.pack(_CHANNEL, (file.next + 1) & 0xFFFFFFFF))
-    if later >= _RECORD.size:
-        opcode, length = _RECORD.unpack_from(tail, later - _RECORD.size)
-        body = tail[later : later + length]
-        if opcode == Opcode.MESSAGE and intact(body[_MESSAGE.size - _RECORD.size :]):
-            raise DataError(f"{file.path} is damaged at byte {file.end}, with records behind; restore it from a copy")
+    for match in _MAYBE_MESSAGE.finditer(tail):
+        _, length = _RECORD.unpack_from(tail, match.start())
+        if intact(tail[match.start() + _MESSAGE.size : match.start() + _RECORD.size + length]):
+            raise DataError(f"{file.path} is damaged at byte {file.end}, before its end; restore it from a copy")
     if not _END.startswith(tail):
         _log.warning("%s: torn tail of %d bytes after record %d left out", file.path, len(tail), file.next - 1)
 
@@ -169,32 +169,40 @@ class JournalReader:
 
     def message(self, sequence: int, whole: bool = False) -> bytes:
         """The message of a record as written; `whole`: with the images that the record before holds."""
-        file = self._files[bisect_right(self._files, sequence, key=lambda file: file.first) - 1]
+        file = self._file(sequence)
         index = sequence - file.first
-        if not 0 <= index < len(file.starts):
-            raise DataError(f"{self.folder} has no record {sequence}; it ends before {self.next_sequence}")
         with file.path.open("rb") as stream:
             data = os.pread(stream.fileno(), file.sizes[index], file.starts[index])
         if not (whole and self.schema.images):
             return data
-        return encode(self.read(sequence), self.schema)
+        return encode(self.transition(sequence), self.schema)
 
-    def read(self, sequence: int) -> Transition:
+    def transition(self, sequence: int) -> Transition:
         """The transition of a record."""
-        transition = unpack(self.message(sequence), self.schema)
-        shared = len(transition.observation) < len(self.schema.observation)
-        previous = unpack(self.message(sequence - 1), self.schema) if shared and sequence else None
-        return join(transition, self.schema, previous)
+        record = self._unpack(sequence)
+        shared = len(record.observation) < len(self.schema.observation)
+        return join(record, self.schema, self._unpack(sequence - 1) if shared and sequence else None)
 
-    def transitions(self, start_sequence: int = 0) -> Iterator[Transition]:
+    def read(self, start_sequence: int = 0) -> Iterator[Transition]:
         """All transitions from `start_sequence` on, in order."""
         previous: Transition | None = None
         for sequence in range(start_sequence, self.next_sequence):
             if previous is None:
-                previous = self.read(sequence)
+                previous = self.transition(sequence)
             else:
-                previous = decode(self.message(sequence), self.schema, previous)
+                previous = join(self._unpack(sequence), self.schema, previous)
             yield previous
+
+    def _file(self, sequence: int) -> _File:
+        if not 0 <= sequence < self.next_sequence:
+            raise DataError(f"{self.folder} has no record {sequence}; it ends before {self.next_sequence}")
+        return self._files[bisect_right(self._files, sequence, key=lambda file: file.first) - 1]
+
+    def _unpack(self, sequence: int) -> Transition:
+        try:
+            return unpack(self.message(sequence), self.schema)
+        except DataError as error:
+            raise DataError(f"record {sequence} in {self._file(sequence).path}: {error}") from error
 
 
 def read_journal(folder: Path, start_sequence: int = 0) -> Iterator[Transition]:
@@ -202,7 +210,7 @@ def read_journal(folder: Path, start_sequence: int = 0) -> Iterator[Transition]:
 
     Raises `DataError` for a folder without a journal, and for damage.
     """
-    return JournalReader(folder).transitions(start_sequence)
+    return JournalReader(folder).read(start_sequence)
 
 
 class Journal(JournalReader):
@@ -253,7 +261,7 @@ class Journal(JournalReader):
         """
         began = time.perf_counter()
         if transition.sequence != self.next_sequence:
-            raise DataError(f"{self.folder} wants sequence {self.next_sequence} next, not {transition.sequence}")
+            raise DataError(f"{self.folder} wants record {self.next_sequence} next, not {transition.sequence}")
         shares = self._last is not None and continues(transition, self._last)
         data = encode(transition, self.schema, whole=not shares)
         stamp = min(max(int(transition.next_stamp * 1e9), 0), 2**63 - 1)

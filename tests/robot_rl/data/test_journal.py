@@ -1,0 +1,216 @@
+import logging
+import os
+import resource
+import signal
+import subprocess
+import sys
+from itertools import pairwise
+
+import pytest
+from mcap.reader import make_reader
+from mcap_ros2.decoder import DecoderFactory
+
+from robot_rl.data.journal import _END, Journal, JournalReader, read_journal
+from robot_rl.exceptions import DataError
+from tests.robot_rl.data import episodes
+
+
+def write(folder, transitions, images=False):
+    with Journal(folder, episodes.schema(images), sync=False) as journal:
+        for transition in transitions:
+            journal.append(transition)
+
+
+def equal(found, wanted):
+    return all(episodes.same(left, right) for left, right in zip(found, wanted, strict=True))
+
+
+@pytest.fixture
+def journal_file(tmp_path):
+    """A folder with ten records in one file, and the transitions."""
+    made = list(episodes.stream(10))
+    write(tmp_path, made)
+    return tmp_path / "00000.mcap", made
+
+
+@pytest.mark.parametrize("images", [False, True])
+def test_what_was_appended_comes_back_over_all_openings(tmp_path, images):
+    made = list(episodes.stream(20, images))
+    for start, stop in pairwise((0, 7, 7, 15, 20)):
+        with Journal(tmp_path, episodes.schema(images)) as journal:
+            assert journal.next_sequence == start
+            for transition in made[start:stop]:
+                journal.append(transition)
+            assert len(journal.append_seconds) == stop - start
+    assert len(list(tmp_path.iterdir())) == 4
+    assert equal(read_journal(tmp_path), made)
+    for start in range(21):
+        assert equal(read_journal(tmp_path, start), made[start:])
+
+
+def test_a_frame_is_stored_once(tmp_path):
+    made = list(episodes.stream(40, images=True, length=40))
+    write(tmp_path, made, images=True)
+    reader = JournalReader(tmp_path)
+    first, second = len(reader.message(0)), len(reader.message(1))
+    assert first - second > 90  # 6 x 5 x 3 bytes that do not compress
+    assert len(reader.message(1, whole=True)) == pytest.approx(first, abs=8)
+    assert episodes.same(reader.transition(17), made[17])
+
+
+def test_public_tools_read_a_journal_that_is_being_written(tmp_path):
+    made = list(episodes.stream(5, images=True))
+    journal = Journal(tmp_path, episodes.schema(images=True))
+    for transition in made:
+        journal.append(transition)
+    path = tmp_path / "00000.mcap"
+    with path.open("rb") as stream:
+        reader = make_reader(stream, decoder_factories=[DecoderFactory()])
+        messages = [message for *_, message in reader.iter_decoded_messages()]
+    assert [message.sequence for message in messages] == list(range(5))
+    assert messages[3].action == made[3].action.tolist()
+    highlevel = pytest.importorskip("rosbags.highlevel")
+    with highlevel.AnyReader([path]) as reader:
+        read = [(time, reader.deserialize(raw, kind.msgtype)) for kind, time, raw in reader.messages()]
+    assert [time for time, _ in read] == [int(transition.next_stamp * 1e9) for transition in made]
+    assert read[4][1].observation_tool_position.tolist() == made[4].observation["tool_position"].tolist()
+    assert bytes(read[4][1].next_observation_wrist[:4]) == b"\x89PNG"
+    journal.close()
+
+
+def last_record(path):
+    """Where the last record starts, and where it ends."""
+    file = JournalReader(path.parent)._files[-1]
+    return file.starts[-1] - 31, file.end
+
+
+@pytest.mark.parametrize("fill", ["cut", "zeros", "old marks"])
+def test_a_torn_tail_at_every_byte_costs_the_last_record_and_one_line(journal_file, caplog, fill):
+    path, made = journal_file
+    content = path.read_bytes()
+    start, end = last_record(path)
+    for size in range(end - start):
+        torn = content[: start + size]
+        if fill == "zeros":  # power cut: the size was on disk, the data was not
+            torn += bytes(len(content) - len(torn))
+        elif fill == "old marks":  # the write stopped over the previous end marks
+            torn += _END[size:]
+        path.write_bytes(torn)
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            assert equal(read_journal(path.parent), made[:-1])
+        silent = fill != "zeros" and (size == 0 or (fill == "old marks" and torn[start:] == _END))
+        assert [record.levelname for record in caplog.records] == ([] if silent else ["WARNING"])
+
+
+def test_torn_end_marks_cost_nothing(journal_file, caplog):
+    path, made = journal_file
+    content = path.read_bytes()
+    for size in range(len(_END)):
+        path.write_bytes(content[: len(content) - len(_END) + size])
+        assert equal(read_journal(path.parent), made)
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("missing", [0, 1, 30, 200])
+def test_opening_repairs_a_torn_file_for_other_tools_too(journal_file, missing):
+    path, made = journal_file
+    content = path.read_bytes()
+    path.write_bytes(content[: last_record(path)[1] - missing])
+    kept = 10 if missing == 0 else 9
+    with Journal(path.parent, episodes.schema()) as journal:
+        assert journal.next_sequence == kept
+        journal.append(next(episodes.stream(1, seed=7, first=kept)))
+    with path.open("rb") as stream:
+        assert len(list(make_reader(stream).iter_messages())) == kept
+    again = list(read_journal(path.parent))
+    assert len(again) == kept + 1
+    assert equal(again[:kept], made[:kept])
+
+
+def test_damage_in_the_middle_is_named_and_never_skipped(journal_file):
+    path, _ = journal_file
+    content = path.read_bytes()
+    start = JournalReader(path.parent)._files[0].starts[4]
+    for byte in range(start - 31, start + 60):
+        damaged = bytearray(content)
+        damaged[byte] ^= 0xFF
+        path.write_bytes(damaged)
+        if start - 16 <= byte < start:  # the times in MCAP's own header are no part of a record
+            assert len(list(read_journal(path.parent))) == 10
+        else:
+            with pytest.raises(DataError, match=r"00000\.mcap.* damaged"):
+                list(read_journal(path.parent))
+
+
+def test_a_file_that_is_no_journal_is_refused(tmp_path):
+    schema = episodes.schema()
+    with pytest.raises(DataError, match="no journal"):
+        read_journal(tmp_path)
+    for content in (b"", b"hello", b"\x89MCAP0\r\n", b"\x89MCAP0\r\n" + bytes(99)):
+        (tmp_path / "00000.mcap").write_bytes(content)
+        with pytest.raises(DataError, match=r"00000\.mcap"):
+            read_journal(tmp_path)
+        with pytest.raises(DataError, match=r"00000\.mcap"):
+            Journal(tmp_path, schema)
+    (tmp_path / "00000.mcap").unlink()
+    Journal(tmp_path, schema).close()  # the refusals above left no lock
+
+
+def test_one_schema_one_writer_no_holes(tmp_path):
+    first, second, third = episodes.stream(3)
+    with Journal(tmp_path, episodes.schema()) as journal:
+        journal.append(first)
+        for wrong in (first, third):
+            with pytest.raises(DataError, match="wants record 1"):
+                journal.append(wrong)
+        with pytest.raises(DataError, match="another process"):
+            Journal(tmp_path, episodes.schema())
+        journal.append(second)
+    with pytest.raises(DataError, match="task 'reach'"):
+        Journal(tmp_path, episodes.schema(task="other"))
+    with pytest.raises(DataError, match="no record 2"):
+        JournalReader(tmp_path).message(2)
+
+
+def test_a_full_disk_is_told_and_harms_nothing(tmp_path):
+    made = list(episodes.stream(4))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with Journal(tmp_path, episodes.schema()) as journal:
+        for transition in made[:3]:
+            journal.append(transition)
+        size = (tmp_path / "00000.mcap").stat().st_size
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, hard))
+            with pytest.raises(DataError, match="cannot grow"):
+                journal.append(made[3])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert equal(read_journal(tmp_path), made[:3])
+        journal.append(made[3])
+    assert equal(read_journal(tmp_path), made)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from robot_rl.data.journal import Journal
+from tests.robot_rl.data import episodes
+with Journal(Path(sys.argv[1]), episodes.schema()) as journal:
+    for transition in episodes.stream(100_000):
+        journal.append(transition)
+        print(transition.sequence, flush=True)
+"""
+
+
+def test_kill_9_loses_nothing_that_append_returned_for(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        for _ in range(50):
+            writer.stdout.readline()
+        os.kill(writer.pid, signal.SIGKILL)
+        rest = writer.stdout.read().split()
+    promised = int(rest[-1]) if rest else 49
+    found = list(read_journal(tmp_path))
+    assert promised < len(found) <= promised + 2
+    assert equal(found, episodes.stream(len(found)))
