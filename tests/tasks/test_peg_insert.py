@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+import tasks
+from controllers.interface import Pose, PoseTarget
+from controllers.twin import TwinCell
+from robot_rl.envs.reset import ScriptedReset
+from tasks.peg_insert.task import CLEARANCE, DEPTH, DOWN, RIM, TIP
+
+
+def offsets(name: str) -> np.ndarray:
+    cell = TwinCell(tasks.load(name))
+    found = []
+    for seed in range(200):
+        cell.reset_scene(seed)
+        site = cell.data.site("socket_rim")
+        tilt = np.degrees(np.arccos(np.clip(site.xmat[8], -1, 1)))
+        found.append([*(np.abs(site.xpos[:2] - RIM[:2]) * 1e3), tilt])
+    return np.array(found).max(axis=0)
+
+
+def test_the_socket_hides_within_a_millimetre_and_a_degree():
+    x, y, tilt = offsets("peg_insert")
+    assert 0.9 < x <= 1.0
+    assert 0.9 < y <= 1.0
+    assert 0.8 < tilt <= 1.0
+
+
+def test_the_hard_socket_hides_within_two():
+    x, y, tilt = offsets("peg_insert_hard")
+    assert 1.8 < x <= 2.0
+    assert 1.8 < y <= 2.0
+    assert 1.6 < tilt <= 2.0
+
+
+def test_the_hard_peg_has_a_flat_tip_of_the_same_width():
+    for name, radius in (("peg_insert", 0.001), ("peg_insert_hard", 0.0003)):
+        model = TwinCell(tasks.load(name)).model
+        edges = [model.geom(i) for i in range(model.ngeom) if model.geom(i).name.startswith("peg_edge")]
+        assert len(edges) == 8
+        for edge in edges:
+            assert edge.size[0] == pytest.approx(radius)
+            assert np.linalg.norm(edge.pos[:2]) + radius == pytest.approx(0.008)
+            assert edge.pos[2] + edge.size[1] + radius == pytest.approx(TIP)
+
+
+def press(name: str, goal: np.ndarray) -> tuple[TwinCell, float]:
+    """Push the tool towards `goal` for two seconds at full clip; the deepest contact in m, once at rest."""
+    cell = TwinCell(tasks.load(name), randomise=False)
+    reading = ScriptedReset(cell.task)(cell, 0)
+    above = np.array([goal[0], goal[1], RIM[2] + TIP + 0.005])
+    for aim, ticks in ((above, 30), (goal, 20)):
+        for _ in range(ticks):
+            cell.command(PoseTarget(Pose(aim, DOWN), reading.tick))
+            reading = cell.wait()
+    contacts = cell.data.contact
+    touching = [c.dist for c in contacts if "peg_edge" in cell.model.geom(c.geom1).name + cell.model.geom(c.geom2).name]
+    return cell, -min(touching)
+
+
+@pytest.mark.parametrize("name", ["peg_insert", "peg_insert_hard"])
+def test_at_full_clip_the_parts_penetrate_less_than_a_tenth_of_the_clearance(name):
+    for goal in (RIM + [0.02, 0, 0], RIM + [0.004, 0, 0], RIM + [0, 0, TIP - DEPTH - 0.005]):
+        cell, depth = press(name, goal)
+        assert cell.read().arm.wrench[2] > 5.0, "the peg does not press"
+        assert 0 < depth < CLEARANCE / 10
+
+
+def test_pressing_beside_the_hole_is_no_success():
+    cell, _ = press("peg_insert", RIM + [0.02, 0, 0])
+    assert cell.task.reward(cell.read()) == (0.0, False)
+
+
+def test_the_measured_success_is_a_true_one(episodes):
+    for seed in range(10):
+        run = episodes("peg_insert", seed)
+        for reading in run.readings[:-1]:
+            assert reading.sim["peg_depth"][0] < 0.85 * DEPTH
+        if run.success:
+            assert run.readings[-1].sim["peg_depth"][0] > 0.75 * DEPTH
+            assert np.linalg.norm(run.readings[-1].sim["peg_lateral"]) < 2 * CLEARANCE
