@@ -17,10 +17,9 @@ from typing import NamedTuple
 import llvmlite.binding
 import mujoco
 import numpy as np
-from numba import types
+from numba import njit, types
 
 from controllers import spatial
-from controllers.compiled import njit
 from controllers.controller import tick
 from controllers.impedance import cholesky, solve_lower, solve_upper
 from controllers.interface import Array
