@@ -1,53 +1,42 @@
-"""`njit` whose disk cache knows every file that compiled code is made from.
+"""Where the compiled control code is kept between runs.
 
-Numba's own cache looks at a function's own file alone: an edited control law would go unnoticed by the loop that has
-it inlined. Here all compiled sources, and the versions of what compiles and links them, name the cache's folder.
+Numba keeps a function's machine code by that function's own file: when a function that it calls changes in another
+file, it would go on running the old one. Here each state of these sources has a folder of its own, so what runs is
+always what is written.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
-from functools import cache
-from importlib.metadata import version
+import shutil
+import sys
 from pathlib import Path
-from typing import Any
 
-import numba
-
-ROOT = Path(__file__).parent
+KEPT = 8
+"""How many states of the sources keep their compiled code."""
 
 
-def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """As `numba.njit(**options)`, cached in `cache_folder`; `cache=True` is implied."""
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        usual = numba.config.CACHE_DIR
-        numba.config.CACHE_DIR = str(cache_folder())
-        try:
-            return numba.njit(**{**options, "cache": True})(function)
-        finally:
-            numba.config.CACHE_DIR = usual
-
-    return decorate
-
-
-@cache
-def cache_folder() -> Path:
-    """`NUMBA_CACHE_DIR`, else beside the sources, else (read-only install) in the user's cache; one per fingerprint."""
-    beside, user = ROOT / "__pycache__", Path("~/.cache/robot_rl").expanduser()
-    writable = os.access(beside if beside.exists() else ROOT, os.W_OK)
-    base = os.environ.get("NUMBA_CACHE_DIR") or (beside if writable else user)
-    return Path(base) / f"compiled-{_fingerprint()}"
+def keep_compiled_code() -> None:
+    """Point Numba's cache to this state's folder, unless `NUMBA_CACHE_DIR` names another place."""
+    if "NUMBA_CACHE_DIR" in os.environ:
+        return
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "robot_rl" / "numba"
+    folder = home / _digest(Path(__file__).parent)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
+    except OSError:
+        return  # no place to write: every process compiles for itself
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)  # for Numba when it is imported, and for child processes
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.CACHE_DIR = str(folder)
+    for old in sorted(home.iterdir(), key=lambda entry: entry.stat().st_mtime)[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
-def _fingerprint() -> str:
+def _digest(root: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(ROOT.rglob("*.py")):
-        source = path.read_bytes()
-        if b"njit" in source:
-            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + source)
-    for package in ("numba", "llvmlite", "mujoco"):
-        digest.update(version(package).encode())
+    for source in sorted(root.rglob("*.py")):
+        digest.update(str(source.relative_to(root)).encode() + source.read_bytes())
     return digest.hexdigest()[:16]
