@@ -1,0 +1,144 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+
+import tasks
+from robot_rl.config import (
+    LearnerConfig,
+    RunConfig,
+    check,
+    convert,
+    effective,
+    load_config,
+    read_overrides,
+    save_config,
+    suggest,
+    to_yaml,
+)
+from robot_rl.exceptions import ConfigError
+
+
+@pytest.fixture
+def task():
+    return dataclasses.replace(tasks.load("reach"), steps=1234, learner={"utd": 3, "hidden": (64, 64)})
+
+
+def test_saved_configuration_reads_back_the_same(tmp_path):
+    learner = LearnerConfig(hidden=(32, 16), learning_rate=1e-3, layer_norm=False)
+    config = RunConfig("reach", agent="sac", demos="0", steps=50, seed=7, learner=learner)
+    save_config(config, tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml") == config
+
+
+def test_saved_configuration_holds_every_field_but_where_the_run_lies(tmp_path):
+    values = yaml.safe_load(to_yaml(RunConfig("reach", run=tmp_path, resume=True)))
+    names = {item.name for item in dataclasses.fields(RunConfig)}
+    assert set(values) == names - {"run", "resume"}
+    assert set(values["learner"]) == {item.name for item in dataclasses.fields(LearnerConfig)}
+
+
+def test_later_layers_win(task):
+    file = {"seed": 5, "learner": {"utd": 8, "batch": 32}}
+    config = effective(task, file, {"seed": 6, "learner": {"batch": 16}})
+    assert (config.task, config.steps, config.seed) == ("reach", 1234, 6)
+    assert config.learner.hidden == (64, 64)  # the task's
+    assert config.learner.utd == 8  # the file's
+    assert config.learner.batch == 16  # the command line's
+    assert config.learner.discount == LearnerConfig().discount
+
+
+def test_task_with_an_unknown_override_is_named(task):
+    broken = dataclasses.replace(task, learner={"utb": 3})
+    with pytest.raises(ConfigError, match=r"task reach: unknown key learner\.utb; did you mean utd\?"):
+        effective(broken)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("stepz: 5", r"unknown key stepz; did you mean steps\?"),
+        ("learner: {utdd: 5}", r"unknown key learner\.utdd; did you mean utd\?"),
+        ("agent: ppo", r"agent: 'ppo' is not a choice; choices: rlpd, sac, bc"),
+        ("steps: many", r"steps: 'many' is not a whole number"),
+        ("seed: true", r"seed: True is not a whole number"),
+        ("learner: 5", r"learner must be a mapping"),
+        ("[1, 2]", r"the file must be a mapping"),
+        ("a: [", r"is not YAML"),
+    ],
+)
+def test_bad_file_names_itself_and_the_key(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_overrides(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file():
+    with pytest.raises(ConfigError, match="there is no configuration file nowhere.yaml"):
+        read_overrides(Path("nowhere.yaml"))
+
+
+def test_binary_file(tmp_path):
+    (tmp_path / "c.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_overrides(tmp_path / "c.yaml")
+
+
+def test_configuration_without_a_task(tmp_path):
+    (tmp_path / "c.yaml").write_text("seed: 1")
+    with pytest.raises(ConfigError, match="names no task"):
+        load_config(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize(
+    "value, hint, expected",
+    [
+        ("3", int, 3),
+        (3.0, int, 3),
+        ("3e-4", float, 3e-4),
+        ("True", bool, True),
+        ("none", int | None, None),
+        ("4", int | None, 4),
+        ("256,128", tuple[int, ...], (256, 128)),
+        ([1, 2], tuple[int, ...], (1, 2)),
+        (20, str, "20"),
+    ],
+)
+def test_convert(value, hint, expected):
+    result = convert(value, hint, "x")
+    assert result == expected
+    assert type(result) is type(expected)
+
+
+@pytest.mark.parametrize(
+    "value, hint", [("3.5", int), (3.5, int), ("x", float), (1, bool), (True, int), ([1], int), (5, tuple[int, ...])]
+)
+def test_convert_refuses(value, hint):
+    with pytest.raises(ConfigError, match="^x: "):
+        convert(value, hint, "x")
+
+
+@pytest.mark.parametrize(
+    "overrides, name",
+    [
+        ({"seed": -1}, "seed"),
+        ({"steps": -5}, "steps"),
+        ({"demos": "no/such/set"}, "demos"),
+        ({"learner": {"discount": 1.5}}, "learner.discount"),
+        ({"learner": {"discount": float("nan")}}, "learner.discount"),
+        ({"learner": {"block": 0}}, "learner.block"),
+        ({"learner": {"critics": 2, "critic_subset": 3}}, "learner.critic_subset"),
+    ],
+)
+def test_values_that_no_run_can_use(task, overrides, name):
+    with pytest.raises(ConfigError, match=f"^{name} is "):
+        effective(task, check(overrides, "test"))
+
+
+def test_suggest_names_the_near_one_and_all():
+    assert suggest("rpld", ["rlpd", "sac"]) == "did you mean rlpd? Choices: rlpd, sac"
+    assert suggest("zzz", ["rlpd", "sac"]) == "choices: rlpd, sac"
