@@ -78,7 +78,7 @@ class LocalLink:
     def _catch_up(self) -> None:
         """After a resume: give the learner what the journal holds beyond its checkpoint."""
         first = self._learner.next_sequence("actor0")
-        self._learner.receive(self._journal.transitions(first))
+        self._learner.receive(self._journal.read(first))
         self._learn()
 
     def _turn(self) -> bool:

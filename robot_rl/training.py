@@ -75,7 +75,7 @@ def make_learner(config: RunConfig, run: RunFolder) -> Learner:
 
 def first_episode(journal: Journal) -> int:
     """How many episodes the journal has begun: a resumed actor goes on with the next."""
-    return len({transition.episode for transition in journal.transitions()})
+    return len({transition.episode for transition in journal.read()})
 
 
 def record_episode(metrics: MetricsWriter, episode: Episode, step: int, version: int) -> None:
