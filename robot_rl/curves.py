@@ -33,7 +33,7 @@ def write_curves(records: Sequence[Record], path: Path, title: str) -> None:
     from matplotlib import pyplot
 
     panels = _panels(records)
-    rows = (len(panels) + 1) // 2
+    rows = max(1, (len(panels) + 1) // 2)
     with pyplot.rc_context(STYLE):
         figure, axes = pyplot.subplots(rows, 2, figsize=(9, 2.6 * rows), layout="constrained", squeeze=False)
         for axis, panel in zip(axes.flat, panels, strict=False):
@@ -63,7 +63,7 @@ def _panels(records: Sequence[Record]) -> list[Panel]:
         _series("return", episodes, "return"),
         _series("episode length (steps)", episodes, "length"),
         _series("critic loss", updates, "critic_loss"),
-        _series("critic updates", updates, "updates", raw=True),
+        _series("critic updates", updates, "updates", raw=False),
     ]
     shares = [
         {**episode, "share": episode["intervened"] / max(1, episode["length"])}
@@ -93,7 +93,7 @@ def rolling(values: NDArray, window: int) -> NDArray:
 
 def _draw(axis: Axes, title: str, steps: NDArray, values: NDArray, raw: bool) -> None:
     if raw:
-        axis.plot(steps, values, color=GREY, linewidth=0.6, alpha=0.7)
+        axis.plot(steps, values, ".", color=GREY, markersize=3, markeredgewidth=0, alpha=0.8)
     counter = "updates" in title
     axis.plot(steps, values if counter else rolling(values, WINDOW), color=BLUE, linewidth=1.8)
     axis.set_title(title, loc="left", fontsize=9)

@@ -27,7 +27,10 @@ if [ ${#packages[@]} -gt 0 ]; then
   [ "$(id -u)" = 0 ] || fail "system packages are missing; run this line, then make again:  sudo sh -c '$line'"
   echo "setup: installing ${packages[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${packages[@]}"; } >/dev/null || fail "apt-get could not install ${packages[*]}; run '$line' to see why."
+  said=$({ apt-get update -qq && apt-get install -y -qq --no-install-recommends "${packages[@]}"; } 2>&1) || {
+    echo "$said" >&2
+    fail "apt-get could not install ${packages[*]}; mend what it says above, or run: $line"
+  }
 fi
 
 if ! usable "$venv/bin/python"; then

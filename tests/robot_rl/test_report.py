@@ -1,0 +1,105 @@
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from robot_rl.config import RunConfig
+from robot_rl.curves import rolling
+from robot_rl.metrics import MetricsWriter
+from robot_rl.report import print_report, sessions, summarise, write_report, write_video
+from robot_rl.runs import RunFolder
+
+
+def episode(time, step, success, **more):
+    values = {"length": 10, "return": float(success), "intervened": 0, "robot_s": 4.0, "version": 1}
+    return {"kind": "episode", "time": time, "step": step, "success": success, **values, **more}
+
+
+RECORDS = [
+    {"kind": "run", "time": 0.0, "event": "start", "steps": 100},
+    {"kind": "phase", "time": 1.0, "name": "demos", "done": 1, "total": 1},
+    {"kind": "phase", "time": 10.0, "name": "train"},
+    episode(20.0, 10, False, intervened=4),
+    {"kind": "update", "time": 22.0, "step": 20, "updates": 80, "version": 2, "critic_loss": 0.5},
+    {"kind": "node", "time": 23.0, "name": "learner", "event": "died", "detail": "killed"},
+    {"kind": "run", "time": 30.0, "event": "stop", "steps": 100},
+    {"kind": "run", "time": 1000.0, "event": "resume", "steps": 100},
+    {"kind": "phase", "time": 1005.0, "name": "train"},
+    episode(1015.0, 30, True),
+    {"kind": "update", "time": 1016.0, "step": 30, "updates": 120, "version": 3, "critic_loss": 0.25},
+    {"kind": "eval", "time": 2000.0, "successes": 9, "episodes": 10, "ci95": [0.6, 0.98], "deterministic": True},
+    {"kind": "eval", "time": 2001.0, "successes": 8, "episodes": 10, "ci95": [0.5, 0.94], "deterministic": False},
+    {"kind": "eval", "time": 2002.0, "successes": 10, "episodes": 10, "ci95": [0.7, 1.0], "deterministic": True},
+    {"kind": "damaged", "time": None, "text": "{"},
+]
+
+
+def test_summary_counts_what_happened():
+    summary = summarise(RunConfig("reach", steps=100, seed=3), RECORDS)
+    assert (summary["task"], summary["seed"], summary["steps_wanted"]) == ("reach", 3, 100)
+    assert (summary["steps"], summary["episodes"], summary["updates"]) == (30, 2, 120)
+    assert summary["robot_s"] == 8.0
+    assert summary["train_wall_s"] == pytest.approx((22 - 10) + (1016 - 1005))  # neither demos nor the pause
+    assert summary["success_rate_recent"] == 0.5
+    assert (summary["intervened_steps"], summary["sessions"]) == (4, 2)
+    assert (summary["node_deaths"], summary["damaged_records"]) == (1, 1)
+
+
+def test_summary_keeps_the_newest_evaluation_of_each_kind():
+    evaluations = summarise(RunConfig("reach"), RECORDS)["evaluations"]
+    assert evaluations["deterministic"]["successes"] == 10
+    assert evaluations["stochastic"]["successes"] == 8
+
+
+def test_summary_of_a_run_that_did_nothing():
+    summary = summarise(RunConfig("reach"), [])
+    assert (summary["steps"], summary["success_rate_recent"], summary["evaluations"]) == (0, None, {})
+
+
+def test_sessions_split_at_start_and_resume():
+    assert [len(session) for session in sessions(RECORDS)] == [7, 8]
+
+
+@pytest.mark.parametrize("records", [[], RECORDS])
+def test_report_lies_in_the_run_folder(tmp_path, records):
+    run = RunFolder.create(RunConfig("reach", run=tmp_path / "run", steps=100))
+    with MetricsWriter(run.metrics) as metrics:
+        for record in records:
+            metrics.write(record["kind"], **{key: value for key, value in record.items() if key != "kind"})
+    summary = write_report(run)
+    assert json.loads(run.summary.read_text()) == summary
+    assert summary["steps"] == (30 if records else 0)
+    assert run.curves.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    console = Console(record=True, width=120, file=io.StringIO())
+    print_report(run, summary, console)
+    text = console.export_text()
+    assert str(run.curves) in text.replace("\n", "")
+    assert ("10 of 10" in text) == bool(records)
+
+
+def test_rolling_mean():
+    values = np.array([1.0, 0.0, 2.0, 4.0])
+    np.testing.assert_allclose(rolling(values, 2), [1.0, 0.5, 1.0, 3.0])
+    np.testing.assert_allclose(rolling(values, 10), np.cumsum(values) / [1, 2, 3, 4])
+    assert rolling(np.array([]), 5).shape == (0,)
+
+
+def test_video_holds_the_frames(tmp_path):
+    import imageio_ffmpeg
+
+    shades = [40, 120, 200]
+    frames = [np.full((65, 64, 3), shade, np.uint8) for shade in shades]
+    assert write_video(iter(frames), tmp_path / "report" / "eval.mp4", fps=10) == 3
+    reader = imageio_ffmpeg.read_frames(str(tmp_path / "report" / "eval.mp4"))
+    meta = next(reader)
+    assert (meta["size"], meta["fps"], meta["codec"]) == ((64, 64), 10.0, "h264")
+    assert meta["pix_fmt"].startswith("yuv420p")
+    means = [np.frombuffer(frame, np.uint8).mean() for frame in reader]
+    np.testing.assert_allclose(means, shades, atol=4)
+
+
+def test_video_of_nothing_is_none(tmp_path):
+    assert write_video(iter([]), tmp_path / "eval.mp4", fps=10) == 0
+    assert list(tmp_path.iterdir()) == []
