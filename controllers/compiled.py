@@ -38,5 +38,7 @@ def keep_compiled_code() -> None:
 def _digest(root: Path) -> str:
     digest = hashlib.sha256()
     for source in sorted(root.rglob("*.py")):
-        digest.update(str(source.relative_to(root)).encode() + source.read_bytes())
+        text = source.read_bytes()
+        if b"njit" in text:
+            digest.update(str(source.relative_to(root)).encode() + text)
     return digest.hexdigest()[:16]

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from controllers.controller import Controller
-from controllers.interface import Array, ArmState, GripperState, Image, Pose, PoseTarget, Reading
+from controllers.interface import ArmState, Array, GripperState, Image, Pose, PoseTarget, Reading
 from controllers.limits import FR3
 from controllers.twin import loop
 from controllers.twin.compose import JOINTS, compose
@@ -18,7 +18,7 @@ from tasks.spec import CameraSpec, TaskSpec
 
 _STATE = mujoco.mjtState
 STATE = (
-    _STATE.mjSTATE_PHYSICS | _STATE.mjSTATE_WARMSTART | _STATE.mjSTATE_CTRL
+    _STATE.mjSTATE_TIME | _STATE.mjSTATE_PHYSICS | _STATE.mjSTATE_WARMSTART | _STATE.mjSTATE_CTRL
     | _STATE.mjSTATE_MOCAP_POS | _STATE.mjSTATE_MOCAP_QUAT
 )  # fmt: skip
 """What `TwinCell.state_vector` holds: time, positions, velocities, the solver's warm start, finger targets, mocap."""
@@ -154,6 +154,11 @@ class TwinCell:
             self.data.qpos[self._fingers] = self.data.ctrl[:2]
             self.data.qvel[self._fingers] = 0.0
         self._settle()
+
+    def restart(self) -> None:
+        """As new: at home at rest, tick and time zero. What follows does not depend on what was before."""
+        self._tick = 0
+        self.teleport_home()
 
     def state_vector(self) -> Array:
         """The scene (k,): what `set_state_vector` of an equal cell needs to show or continue it (see `STATE`)."""

@@ -42,7 +42,9 @@ def compose(task: TaskSpec) -> mujoco.MjModel:
                 task.edit(world)
             model = world.compile()
         except (ValueError, KeyError, AttributeError) as error:
-            raise SceneError(f"the scene of task {task.name} ({task.scene}) does not compile: {_line(error)}") from error
+            raise SceneError(
+                f"the scene of task {task.name} ({task.scene}) does not compile: {_line(error)}"
+            ) from error
     _check_frames(task, model)
     return model
 
@@ -66,8 +68,10 @@ def _mount_arm(world: mujoco.MjSpec) -> None:
 
 
 def _without_grasped(world: mujoco.MjSpec, path: Path) -> mujoco.MjSpec:
-    """The scene again, less what the hand holds. Contact rules between the two parts are carried over by hand:
-    an attached subtree keeps only those within it."""
+    """Read the scene again, less what the hand holds.
+
+    Contact rules between the two parts are carried over here: an attached subtree keeps only those within it.
+    """
     scene = _load(path)
     held = {body.name for body in [scene.body(GRASPED), *scene.body(GRASPED).find_all("body")]}
     crossing = [

@@ -3,10 +3,10 @@
 MuJoCo's C functions are called through their symbols, so the machine code can be cached on disk. Called from Python
 one by one, the same work costs several times more.
 
-The wrench is what a real arm estimates from its joint torques: the generalised force that contacts and joint stops put
-on the arm's joints (`qfrc_constraint`, what a momentum observer converges to when the payload is known and friction
-compensated), mapped to the tool by the least-squares solution of J^T F = tau_ext, then low-pass filtered. It is exact for
-any contact beyond the last joint, and misleading for one on the arm itself, just as on the robot.
+The wrench is what a real arm estimates from its joint torques: the generalised force that contacts and joint stops
+put on the arm's joints (`qfrc_constraint`, what a momentum observer converges to when the payload is known and friction
+compensated), mapped to the tool by the least-squares solution of J^T F = tau_ext, then low-pass filtered. It is exact
+for any contact beyond the last joint, and misleading for one on the arm itself, just as on the robot.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit, types
 
 from controllers import spatial
-from controllers.controller import tick
+from controllers.controller import Arrays, tick
 from controllers.impedance import cholesky, solve_lower, solve_upper
 from controllers.interface import Array
 from controllers.twin.compose import JOINTS
@@ -112,7 +112,7 @@ def views(model: mujoco.MjModel, data: mujoco.MjData) -> Views:
 
 
 @njit(cache=True)
-def observe(v):
+def observe(v: Views) -> None:
     """Kinematics and dynamics of the arm at the state that `mj_step1` has seen."""
     n = v.q.shape[0]
     _jacobian(v.model, v.data, v.jacobian_position, v.jacobian_rotation, v.site)
@@ -129,7 +129,7 @@ def observe(v):
 
 
 @njit(cache=True)
-def feel(v):
+def feel(v: Views) -> None:
     """Wrench of the environment on the tool, from the constraint forces that `mj_step2` has found."""
     n, touched = v.q.shape[0], False
     for i in range(n):
@@ -155,14 +155,14 @@ def feel(v):
 
 
 @njit(cache=True)
-def refresh(v):
+def refresh(v: Views) -> None:
     """Brings everything derived up to date after the state was set from outside."""
     _step1(v.model, v.data)
     observe(v)
 
 
 @njit(cache=True)
-def run(v, control, substeps):
+def run(v: Views, control: Arrays, substeps: int) -> None:
     """Advance `substeps` control periods. On entry and exit `mj_step1` and `observe` have seen the state."""
     for _ in range(substeps):
         tick(control, v.arm_jacobian, v.arm_mass, v.q, v.dq, v.arm_bias, v.position, v.quaternion, v.tau)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
+from typing import Any
 
-os.environ.setdefault("MUJOCO_GL", "egl")
+import mujoco
+import numpy as np
+
+from controllers.exceptions import RenderingError
+from controllers.interface import Image
+
 # Mesa's software renderer without helper threads: faster for small pictures, and the learner needs the other core.
 os.environ.setdefault("LP_NUM_THREADS", "0")
-
-import mujoco  # noqa: E402
-import numpy as np  # noqa: E402
-
-from controllers.exceptions import RenderingError  # noqa: E402
-from controllers.interface import Image  # noqa: E402
 
 MEND = "apt-get install libegl1 libgl1-mesa-dri"
 PRETTY = {"numslices": 48, "numstacks": 24, "numquads": 4, "offsamples": 8, "shadowsize": 4096}
@@ -24,7 +24,7 @@ class Renderer:
     """Renders cameras of one model, of any size up to the model's off-screen buffer, in the thread that made it.
 
     pretty: smooth shapes, shadows and antialiasing, for videos; slower by an order of magnitude.
-    Raises `RenderingError` where the machine has no EGL, or for an unknown camera.
+    Raises `RenderingError` where the machine has no EGL, for an unknown camera, or for too large a picture.
     """
 
     def __init__(self, model: mujoco.MjModel, *, pretty: bool = False) -> None:
@@ -52,6 +52,11 @@ class Renderer:
 
     def render(self, data: mujoco.MjData, camera: str | mujoco.MjvCamera, width: int, height: int) -> Image:
         """Picture (height, width, 3) uint8 of the scene at `data`, whose kinematics are up to date."""
+        buffer = self._model.vis.global_
+        if width > buffer.offwidth or height > buffer.offheight:
+            raise RenderingError(
+                f"a picture of {width} x {height} is larger than {buffer.offwidth} x {buffer.offheight}: ask for less"
+            )
         self._gl.make_current()
         view = self._view(camera) if isinstance(camera, str) else camera
         category = mujoco.mjtCatBit.mjCAT_ALL
@@ -85,14 +90,14 @@ class Renderer:
         self.close()
 
 
-def _context(model: mujoco.MjModel):  # noqa: ANN202
-    """An OpenGL context: EGL, unless `MUJOCO_GL` names another kind."""
+def _context(model: mujoco.MjModel) -> Any:
+    """An OpenGL context: EGL, imported only now, unless the user's `MUJOCO_GL` names another kind."""
+    kind = os.environ.get("MUJOCO_GL", "egl").lower()
     try:
-        if os.environ["MUJOCO_GL"].lower() == "egl":
+        if kind == "egl":
             from mujoco.egl import GLContext
         else:
             from mujoco import GLContext
         return GLContext(int(model.vis.global_.offwidth), int(model.vis.global_.offheight))
     except (ImportError, RuntimeError, AttributeError, OSError) as error:
-        kind = os.environ["MUJOCO_GL"]
         raise RenderingError(f"no off-screen rendering with MUJOCO_GL={kind} ({error}): {MEND}") from error

@@ -7,9 +7,9 @@ from controllers import compiled
 
 
 def test_each_state_of_the_sources_has_a_folder_of_its_own(tmp_path):
-    (tmp_path / "law.py").write_text("GAIN = 1")
+    (tmp_path / "law.py").write_text("@njit: gain = 1")
     before = compiled._digest(tmp_path)
-    (tmp_path / "law.py").write_text("GAIN = 2")
+    (tmp_path / "law.py").write_text("@njit: gain = 2")
     assert compiled._digest(tmp_path) != before
 
 

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+import pytest
+
+from controllers.exceptions import SceneError
+from controllers.twin.compose import JOINTS, compose
+from tasks.spec import CameraSpec, GripperSpec
+from tests.controllers.twin.scenes import EMPTY, PEG, PLATE, make_task
+
+
+def test_scene_keeps_its_names_and_the_arm_comes_first(tmp_path):
+    model = compose(make_task(tmp_path, PLATE))
+    assert [model.joint(i).name for i in range(7)] == list(JOINTS)
+    assert model.body("plate").mocapid[0] >= 0
+    assert model.body_parentid[model.body("plate").id] == 0
+    assert {"wrist", "front"} <= {model.camera(i).name for i in range(model.ncam)}
+
+
+def test_grasped_body_hangs_on_the_tool_point(tmp_path):
+    model = compose(make_task(tmp_path, PEG))
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    assert np.allclose(data.body("grasped").xpos, data.site("tool").xpos)
+    assert np.allclose(data.body("grasped").xmat, data.site("tool").xmat)
+    assert model.joint("give").dofadr[0] == 7
+    assert model.body_parentid[model.body("plate").id] == 0
+
+
+def test_contact_rules_between_grasped_and_scene_survive(tmp_path):
+    model = compose(make_task(tmp_path, PEG))
+    first, second = sorted((model.body("grasped").id, model.body("marker").id))
+    assert (first << 16) + second in model.exclude_signature
+
+
+def test_without_a_gripper_the_fingers_are_welded_at_the_scenes_width(tmp_path):
+    scene = EMPTY.replace("<worldbody/>", '<custom><numeric name="finger_width" data="0.03"/></custom><worldbody/>')
+    model = compose(make_task(tmp_path, scene))
+    assert (model.nv, model.nu) == (7, 0)
+    left, right = model.body("fr3_left_finger").pos, model.body("fr3_right_finger").pos
+    assert np.allclose(left - right, [0, 0.03, 0])
+
+
+def test_with_a_gripper_the_fingers_slide(tmp_path):
+    model = compose(make_task(tmp_path, gripper=GripperSpec()))
+    assert (model.nv, model.nu) == (9, 2)
+
+
+def test_edit_changes_the_scene_before_it_compiles(tmp_path):
+    def edit(spec):
+        spec.geom("plate").size = [0.02, 0.02, 0.02]
+
+    model = compose(make_task(tmp_path, PLATE, edit=edit))
+    assert np.allclose(model.geom("plate").size, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("scene", "changes", "words"),
+    [
+        ("<mujoco><worldbody><body/></worldbody", {}, "cannot be read"),
+        ('<mujoco><worldbody><geom type="torus"/></worldbody></mujoco>', {}, "torus"),
+        ("<mujoco><worldbody><body><freejoint/></body></worldbody></mujoco>", {}, "mass and inertia"),
+        (EMPTY, {"cameras": (CameraSpec("side"),)}, "'side'"),
+        (EMPTY, {"home": np.zeros(6)}, r"\(6,\)"),
+        (EMPTY, {"edit": lambda spec: spec.body("nothing").pos}, "does not compile"),
+    ],
+)
+def test_a_scene_that_does_not_work_is_one_clear_error(tmp_path, scene, changes, words):
+    with pytest.raises(SceneError, match=words) as caught:
+        compose(make_task(tmp_path, scene, **changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_scene_that_does_not_exist_is_named(tmp_path):
+    task = make_task(tmp_path)
+    task.scene.unlink()
+    with pytest.raises(SceneError, match=r"scene.xml does not exist"):
+        compose(task)
