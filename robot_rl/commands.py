@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import signal
 import threading
@@ -10,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -18,13 +19,16 @@ from rich.table import Table
 from controllers.exceptions import RenderingError
 from controllers.interface import Array, Image, Reading
 from robot_rl.config import RunConfig, save_config
-from robot_rl.exceptions import ConfigError
 from robot_rl.live import LiveView
 from robot_rl.metrics import MetricsFollower, MetricsWriter
 from robot_rl.report import print_report, write_report, write_video
 from robot_rl.runs import RunFolder, refuse_existing
 from robot_rl.sinks import open_sink
 from tasks.spec import CameraSpec, TaskSpec
+
+if TYPE_CHECKING:
+    from robot_rl.envs import RobotEnv
+    from robot_rl.evaluate import Act
 
 INTERRUPTED = 130
 FILMED = 5
@@ -86,36 +90,24 @@ def interruptible() -> Iterator[threading.Event]:
 
 def node_names(config: RunConfig) -> list[str]:
     """The nodes of the run's graph."""
-    return []
+    from robot_rl.graph import graph
+
+    return [node.name for node in graph(config)]
 
 
 def run_evaluation(run: RunFolder, episodes: int, seed: int, stochastic: bool, *, as_json: bool) -> int:
     """Evaluate the run's newest policy in this process, film the first episodes, and bring the report up to date."""
     import tasks
     from robot_rl.envs import make_env
-    from robot_rl.evaluate import evaluate, policy_act
+    from robot_rl.evaluate import policy_act
     from robot_rl.training import newest_policy
 
     config = run.config()
-    policy = newest_policy(run)
+    act = policy_act(newest_policy(run), seed, stochastic)
     env = make_env(tasks.load(config.task), obs=config.obs, seed=seed)
-    film: list[Array] = []
-
-    def remember(episode: int, reading: Reading) -> None:
-        if episode < FILMED:
-            film.append(env.cell.state_vector())  # type: ignore[attr-defined]
-
     try:
-        with MetricsWriter(run.metrics) as metrics, LiveView(MetricsFollower(run.metrics), config.task):
-            done = 0
-
-            def count(episode: object) -> None:
-                nonlocal done
-                done += 1
-                metrics.write("phase", name="eval", done=done, total=episodes)
-
-            act = policy_act(policy, seed, stochastic)
-            result = evaluate(env, act, episodes, seed, on_episode=count, on_reading=remember).summary()
+        with MetricsWriter(run.metrics) as metrics:
+            result, film = _evaluate(env, act, episodes, seed, run, metrics)
             metrics.write("eval", **result, deterministic=not stochastic)
         _film(env.cell, film, run.video)
     finally:
@@ -126,6 +118,30 @@ def run_evaluation(run: RunFolder, episodes: int, seed: int, stochastic: bool, *
     else:
         print_report(run, summary, Console())
     return 0
+
+
+def _evaluate(
+    env: RobotEnv, act: Act, episodes: int, seed: int, run: RunFolder, metrics: MetricsWriter
+) -> tuple[dict[str, Any], list[Array]]:
+    """The evaluation's summary, and the states of the first `FILMED` episodes."""
+    from robot_rl.evaluate import evaluate
+
+    film: list[Array] = []
+    done = itertools.count(1)
+
+    def tell(number: int) -> None:
+        metrics.write("phase", name="eval", done=number, total=episodes)
+
+    def remember(episode: int, reading: Reading) -> None:
+        if episode < FILMED:
+            film.append(env.cell.state_vector())  # type: ignore[attr-defined]
+
+    tell(0)
+    with LiveView(MetricsFollower(run.metrics), f"{env.task.name}  {run.path}"):
+        result = evaluate(
+            env, act, episodes, seed, on_episode=lambda episode: tell(next(done)), on_reading=remember
+        )
+    return result.summary(), film
 
 
 def _film(cell: Any, states: list[Array], path: Path) -> None:
@@ -182,5 +198,10 @@ def print_tasks(specs: list[TaskSpec], *, as_json: bool) -> int:
 
 
 def run_node(name: str, run: RunFolder, ros_args: list[str]) -> int:
-    """One node of the run's graph, until it is interrupted."""
-    raise ConfigError(f"there is no node {name!r}.")
+    """One node of the run's graph, until it is interrupted or done."""
+    from robot_rl import nodes
+    from robot_rl.lifeline import die_with_parent
+
+    die_with_parent()
+    nodes.run_node(name, run.path, ros_args)
+    return 0

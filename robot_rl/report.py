@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def summarise(config: RunConfig, records: Sequence[Record]) -> dict[str, Any]:
         "steps": steps,
         "steps_wanted": config.steps,
         "episodes": len(episodes),
-        "updates": updates[-1]["updates"] if updates else 0,
+        "updates": int(updates[-1]["updates"]) if updates else 0,
         "robot_s": round(sum(record.get("robot_s") or 0.0 for record in episodes), 3),
         "train_wall_s": round(sum(_wall(session) for session in sessions(records)), 3),
         "success_rate_recent": sum(recent) / len(recent) if recent else None,
@@ -102,25 +103,33 @@ def write_video(frames: Iterable[Image], path: Path, fps: float) -> int:
 
     An odd size loses its last row or column, which yuv420p cannot hold. Without a frame nothing is written.
     """
-    import imageio_ffmpeg
-
-    writer, count = None, 0
+    count, encoder = 0, None
     scratch = path.with_name(f".{path.stem}.tmp{path.suffix}")
     for frame in frames:
         height, width = frame.shape[0] // 2 * 2, frame.shape[1] // 2 * 2
-        if writer is None:
+        if encoder is None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            writer = imageio_ffmpeg.write_frames(
-                str(scratch), (width, height), fps=fps, codec="libx264", pix_fmt_out="yuv420p", macro_block_size=2,
-                quality=None, output_params=["-crf", "23", "-preset", "veryfast", "-movflags", "+faststart"],
-            )  # fmt: skip
-            writer.send(None)
-        writer.send(frame[:height, :width].tobytes())
+            encoder = _encoder(scratch, width, height, fps)
+        assert encoder.stdin is not None
+        encoder.stdin.write(frame[:height, :width].tobytes())
         count += 1
-    if writer is not None:
-        writer.close()
+    if encoder is not None:
+        said = encoder.communicate()[1]
+        if encoder.returncode:
+            raise OSError(f"{path} could not be written: {said.decode(errors='replace').strip()}")
         scratch.replace(path)
     return count
+
+
+def _encoder(path: Path, width: int, height: int, fps: float) -> subprocess.Popen[bytes]:
+    """FFmpeg, reading raw RGB frames; in a process group of its own, so that Ctrl-C does not cut the file."""
+    import imageio_ffmpeg
+
+    source = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{fps:g}", "-i", "-"]
+    target = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "23", "-preset", "veryfast"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", *source, *target]
+    command += ["-movflags", "+faststart", str(path)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
 
 
 def print_report(run: RunFolder, summary: dict[str, Any], console: Console) -> None:
