@@ -20,8 +20,8 @@ import numpy as np
 from numba import njit, types
 
 from controllers import spatial
-from controllers.controller import Arrays, tick
-from controllers.impedance import cholesky, solve_lower, solve_upper
+from controllers.controller import tick
+from controllers.impedance import Record, cholesky, solve_lower, solve_upper
 from controllers.interface import Array
 from controllers.twin.compose import JOINTS
 
@@ -162,7 +162,7 @@ def refresh(v: Views) -> None:
 
 
 @njit(cache=True)
-def run(v: Views, control: Arrays, substeps: int) -> None:
+def run(v: Views, control: Record, substeps: int) -> None:
     """Advance `substeps` control periods. On entry and exit `mj_step1` and `observe` have seen the state."""
     for _ in range(substeps):
         tick(control, v.arm_jacobian, v.arm_mass, v.q, v.dq, v.arm_bias, v.position, v.quaternion, v.tau)
