@@ -12,6 +12,7 @@ from robot_rl.config import CHANGEABLE, RunConfig, effective, read_overrides, to
 from robot_rl.exceptions import ConfigError, RobotRLError
 from robot_rl.options import Parser, add_run_options, given, parse
 from robot_rl.runs import RunFolder, default_path, refuse_existing
+from robot_rl.sinks import check_sink
 from tasks.spec import TaskSpec
 
 INTERRUPTED = 130
@@ -112,6 +113,7 @@ def train(options: argparse.Namespace) -> int:
     if options.print_config:
         print(to_yaml(config), end="")
         return 0
+    check_sink(config.log)
     if not config.resume:
         refuse_existing(run.path)
     if options.dry_run:

@@ -14,6 +14,9 @@ from robot_rl.runs import RunFolder
 
 Sink = Callable[[Record], None]
 
+MODULES = {"tensorboard": "tensorboardX", "wandb": "wandb"}
+"""Extra of this package to the module it brings."""
+
 
 def open_sink(config: RunConfig, run: RunFolder) -> tuple[Sink, ...]:
     """The sink that `config.log` names, or none. Raises `ConfigError` where its extra is missing."""
@@ -22,6 +25,12 @@ def open_sink(config: RunConfig, run: RunFolder) -> tuple[Sink, ...]:
     if config.log == "wandb":
         return (_wandb(config, run),)
     return ()
+
+
+def check_sink(name: str) -> None:
+    """Raise `ConfigError` where the package behind `--log NAME` is missing."""
+    if name in MODULES:
+        _extra(name)
 
 
 def scalars(record: Record) -> dict[str, float]:
@@ -36,7 +45,7 @@ def scalars(record: Record) -> dict[str, float]:
 
 
 def _tensorboard(run: RunFolder) -> Sink:
-    writer = _extra("tensorboardX", "tensorboard").SummaryWriter(str(run.path / "tensorboard"))
+    writer = _extra("tensorboard").SummaryWriter(str(run.path / "tensorboard"))
 
     def sink(record: Record) -> None:
         for name, value in scalars(record).items():
@@ -47,7 +56,7 @@ def _tensorboard(run: RunFolder) -> Sink:
 
 
 def _wandb(config: RunConfig, run: RunFolder) -> Sink:
-    wandb = _extra("wandb", "wandb")
+    wandb = _extra("wandb")
     values: dict[str, Any] = to_dict(config)
     session = wandb.init(project="robot_rl", name=run.path.name, id=run.path.name, resume="allow", config=values)
 
@@ -59,7 +68,8 @@ def _wandb(config: RunConfig, run: RunFolder) -> Sink:
     return sink
 
 
-def _extra(module: str, extra: str) -> ModuleType:
+def _extra(extra: str) -> ModuleType:
+    module = MODULES[extra]
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
