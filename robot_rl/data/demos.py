@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,15 +16,22 @@ from robot_rl.exceptions import DataError
 def save_demos(folder: Path, transitions: Iterable[Transition], schema: Schema) -> int:
     """Write a new set and return how many transitions it holds; they are numbered anew, in order.
 
-    Raises `DataError` where the folder holds a set already, or a transition is of another form.
+    Raises `DataError` where the folder holds something already, or a transition is of another form.
     """
     folder = Path(folder)
-    if any(folder.glob("*.mcap")):
-        raise DataError(f"{folder} holds records already; choose another folder for the demonstrations")
-    with Journal(folder, schema, sync=False) as journal:
-        for sequence, transition in enumerate(transitions):
-            journal.append(dataclasses.replace(transition, sequence=sequence))
-        return journal.next_sequence
+    if folder.exists() and any(folder.iterdir()):
+        raise DataError(f"{folder} is not empty; choose another folder for the demonstrations")
+    part = folder.with_name(folder.name + ".part")  # a set is there as a whole or not at all
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        with Journal(part, schema, sync=False) as journal:
+            for sequence, transition in enumerate(transitions):
+                journal.append(dataclasses.replace(transition, sequence=sequence))
+            count = journal.next_sequence
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return count
 
 
 def load_demos(folder: Path, schema: Schema) -> list[Transition]:

@@ -170,7 +170,7 @@ class Schema:
         yield "float32", "action", (len(self.actions),), "executed, in [-1, 1]"
         for where in ("observation", "next_observation"):
             for field in self.arrays:
-                comment = "; ".join(filter(None, (field.unit, field.note)))
+                comment = " ".join("; ".join(filter(None, (field.unit, field.note))).split())
                 yield field.dtype, f"{where}_{field.message_name}", field.shape, comment
         for kind, name, comment in _FLAGS:
             yield kind, name, None, comment

@@ -163,6 +163,16 @@ def test_silence_makes_it_go_back(actor):
     assert actor.outbox.due(1.1) == first
 
 
+def test_a_lower_answer_makes_it_go_back_at_once_and_a_higher_one_skip(actor):
+    for _ in range(9):
+        actor.step()
+    actor.outbox.acknowledge(6, 0.0)
+    messages = [actor.journal.message(sequence) for sequence in range(9)]
+    assert actor.outbox.due(0.0) == messages[6:]
+    actor.outbox.acknowledge(2, 0.1)
+    assert actor.outbox.due(0.1) == messages[2:7]
+
+
 def test_a_finished_actor_serves_a_learner_that_lost_its_tail(actor):
     for _ in range(9):
         actor.step()

@@ -27,6 +27,16 @@ def test_the_journal_of_a_run_is_a_set(tmp_path):
     assert len(load_demos(tmp_path, schema)) == 3
 
 
+def test_a_set_is_saved_as_a_whole_or_not_at_all(tmp_path):
+    schema, demos = episodes.schema(), list(episodes.stream(4))
+    demos[3] = dataclasses.replace(demos[3], reward=float("nan"))
+    with pytest.raises(DataError, match="reward"):
+        save_demos(tmp_path / "demos", demos, schema)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "demos").mkdir()
+    assert save_demos(tmp_path / "demos", demos[:3], schema) == 3
+
+
 def test_each_mistake_gets_its_sentence(tmp_path):
     schema = episodes.schema()
     with pytest.raises(DataError, match="holds no journal"):
