@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from robot_rl.registration import register_envs
+
 if TYPE_CHECKING:
     from robot_rl.envs import make as make
 
 __version__ = "0.1.0"
+
+register_envs()
 
 
 def __getattr__(name: str) -> object:

@@ -43,7 +43,7 @@ class LearnerConfig:
     batch: int = option(256, "transitions per update")
     utd: int = option(4, "critic updates per environment step")
     demo_share: float = option(0.5, "part of each batch from demonstrations")
-    initial_temperature: float = option(0.1, "entropy temperature at the start")
+    initial_temperature: float = option(0.01, "entropy temperature at the start")
     entropy_backup: bool = option(False, "entropy in the critic's target")
     start: int = option(300, "environment steps before the first update")
     random_steps: int = option(0, "uniform actions at first; 0: the untrained policy acts")

@@ -158,6 +158,7 @@ class TwinCell:
     def restart(self) -> None:
         """As new: at home at rest, tick and time zero. What follows does not depend on what was before."""
         self._tick = 0
+        mujoco.mj_resetData(self.model, self.data)
         self.teleport_home()
 
     def state_vector(self) -> Array:

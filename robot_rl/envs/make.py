@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tasks
+from robot_rl.envs.reset import FreshReset, ScriptedReset
 from robot_rl.envs.robot_env import RobotEnv
 from robot_rl.exceptions import ConfigError
 from tasks.spec import TaskSpec
@@ -26,12 +27,19 @@ def make(
         raise ConfigError(f"there is no robot {robot!r}; choose one of {', '.join(ROBOTS)}")
     if obs not in OBSERVATIONS:
         raise ConfigError(f"there is no observation {obs!r}; choose one of {', '.join(OBSERVATIONS)}")
-    return make_env(task, obs=obs, seed=seed, render_mode=render_mode)
+    env = make_env(task, obs=obs, seed=seed, fresh=True)
+    env.render_mode = render_mode
+    return env
 
 
-def make_env(task: TaskSpec, *, obs: str = "state", seed: int = 0, render_mode: str | None = None) -> RobotEnv:
-    """The environment of `task` on a twin of its own."""
+def make_env(task: TaskSpec, *, obs: str = "state", seed: int = 0, fresh: bool = False) -> RobotEnv:
+    """The environment of `task` on a twin of its own.
+
+    fresh: an episode depends on its seed alone, as Gymnasium wants it; else the arm moves from where it is to the
+    next start, as on a robot.
+    """
     from controllers.twin import TwinCell
 
     cell = TwinCell(task, seed=seed, cameras=task.cameras if obs == "pixels" else ())
-    return RobotEnv(task, cell, obs=obs, render_mode=render_mode)
+    scripted = ScriptedReset(task)
+    return RobotEnv(task, cell, reset=FreshReset(scripted) if fresh else scripted, obs=obs)

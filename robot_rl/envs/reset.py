@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -99,3 +100,25 @@ class ScriptedReset:
             and np.linalg.norm(turn) < self.tolerance[1]
             and np.linalg.norm(arm.twist[:3]) < 0.02
         )
+
+
+@dataclass(frozen=True)
+class FreshReset:
+    """For the twin alone: begin as new, then `scripted`. An episode then depends on its seed and on nothing else."""
+
+    scripted: ScriptedReset
+
+    def __call__(self, cell: Cell, seed: int) -> Reading:
+        """Run it. Raises `ArmLatched` while the arm is latched: also here a person must recover it."""
+        if not isinstance(cell, Restartable):
+            raise TypeError(f"{type(cell).__name__} cannot begin as new; only the twin can")
+        if cell.read().safety != "latched":
+            cell.restart()
+        return self.scripted(cell, seed)
+
+
+@runtime_checkable
+class Restartable(Protocol):
+    """A cell that can begin as new."""
+
+    def restart(self) -> None: ...

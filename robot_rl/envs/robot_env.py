@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from controllers.exceptions import ArmLatched
 from controllers.interface import Cell, PoseTarget, Reading
+from robot_rl.data.schema import Schema
 from robot_rl.envs.action import ActionMapper
 from robot_rl.envs.observation import Observer
 from robot_rl.envs.reset import Reset, ScriptedReset
@@ -98,6 +99,10 @@ class RobotEnv(gymnasium.Env[dict[str, NDArray], NDArray]):
     def close(self) -> None:
         """Release the cell."""
         self.cell.close()
+
+    def schema(self) -> Schema:
+        """The schema of this environment's records."""
+        return self._observe.schema()
 
     def _checked(self, action: NDArray) -> NDArray:
         action = np.asarray(action, np.float32)

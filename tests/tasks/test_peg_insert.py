@@ -60,14 +60,15 @@ def press(name: str, goal: np.ndarray) -> tuple[TwinCell, float]:
 
 @pytest.mark.parametrize("name", ["peg_insert", "peg_insert_hard"])
 def test_at_full_clip_the_parts_penetrate_less_than_a_tenth_of_the_clearance(name):
-    for goal in (RIM + [0.02, 0, 0], RIM + [0.004, 0, 0], RIM + [0, 0, TIP - DEPTH - 0.005]):
-        cell, depth = press(name, goal)
+    on_the_plate, on_the_rim, at_the_bottom = (0.02, 0, 0), (0.004, 0, 0), (0, 0, TIP - DEPTH - 0.005)
+    for place in (on_the_plate, on_the_rim, at_the_bottom):
+        cell, depth = press(name, RIM + np.array(place))
         assert cell.read().arm.wrench[2] > 5.0, "the peg does not press"
         assert 0 < depth < CLEARANCE / 10
 
 
 def test_pressing_beside_the_hole_is_no_success():
-    cell, _ = press("peg_insert", RIM + [0.02, 0, 0])
+    cell, _ = press("peg_insert", RIM + np.array([0.02, 0, 0]))
     assert cell.task.reward(cell.read()) == (0.0, False)
 
 

@@ -1,0 +1,109 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from robot_rl.actor import Actor, ArmFault, ends_block, version_due
+from robot_rl.agents import make_agent
+from robot_rl.config import LearnerConfig
+from robot_rl.envs import make
+from robot_rl.seeds import derive, episode_id
+
+CONFIG = LearnerConfig(start=20, block=5, hidden=(8,), random_steps=3)
+
+
+class Sink:
+    def __init__(self):
+        self.sent = []
+
+    @property
+    def next_sequence(self):
+        return len(self.sent)
+
+    def send(self, transition):
+        self.sent.append(transition)
+
+
+class Weights:
+    def __init__(self, env):
+        observation = env.observation_space.sample()
+        self.policy = make_agent("rlpd", CONFIG, observation, env.action_space.shape[0], 0).policy()
+        self.asked = []
+
+    def get(self, version):
+        self.asked.append(version)
+        return self.policy, version
+
+
+@pytest.fixture(scope="module")
+def env():
+    env = make("reach")
+    yield env
+    env.close()
+
+
+def act(env, steps, **options):
+    sink, weights = Sink(), Weights(env)
+    episodes = []
+    Actor(env, weights, sink, CONFIG, seed=7, **options).run(steps, on_episode=episodes.append)
+    return sink.sent, weights.asked, episodes
+
+
+def test_weights_are_due_one_block_behind_the_data():
+    due = [version_due(step, CONFIG) for step in range(40)]
+    assert due == [0] * 25 + [1] * 5 + [2] * 5 + [3] * 5
+    assert [step for step in range(40) if ends_block(step, CONFIG)] == [20, 25, 30, 35]
+
+
+def test_every_step_is_sent_in_order_and_joins_its_neighbours(env):
+    sent, asked, episodes = act(env, 130)
+    assert [t.sequence for t in sent] == list(range(130))
+    assert asked == [version_due(step, CONFIG) for step in range(130)]
+    assert sum(e.steps for e in episodes) == 130
+    for before, after in pairwise(sent):
+        if before.episode == after.episode:
+            assert after.step == before.step + 1
+            assert after.stamp == before.next_stamp
+            for name, value in before.next_observation.items():
+                np.testing.assert_array_equal(value, after.observation[name])
+        else:
+            assert before.terminated or before.truncated
+            assert after.step == 0
+    assert all(t.next_stamp - t.stamp == pytest.approx(0.1) for t in sent)
+
+
+def test_the_same_seed_acts_the_same_and_another_does_not(env):
+    first, again = act(env, 30)[0], act(env, 30)[0]
+    np.testing.assert_array_equal([t.action for t in first], [t.action for t in again])
+    assert [t.episode for t in first] == [t.episode for t in again]
+    sink = Sink()
+    Actor(env, Weights(env), sink, CONFIG, seed=8).run(30)
+    assert not np.array_equal([t.action for t in first], [t.action for t in sink.sent])
+
+
+def test_a_resumed_actor_begins_another_episode(env):
+    fresh, resumed = act(env, 60)[0], act(env, 1, first_episode=1)[0]
+    assert resumed[0].episode != fresh[0].episode
+    assert resumed[0].episode in {t.episode for t in fresh}
+
+
+def test_a_latched_arm_ends_the_run_with_the_reason_and_keeps_the_step(env):
+    sink = Sink()
+    actor = Actor(env, Weights(env), sink, CONFIG, seed=1)
+
+    def press(step):
+        if step == 4:
+            env.cell.stop("somebody pressed stop")
+
+    with pytest.raises(ArmFault, match=r"somebody pressed stop.*recover"):
+        actor.run(50, on_step=press)
+    env.cell.recover()
+    assert len(sink.sent) == 5
+    assert sink.sent[-1].truncated
+    assert not sink.sent[-1].terminated
+
+
+def test_seeds_of_different_purposes_differ():
+    assert len({derive(0, purpose, index) for purpose in ("train", "eval") for index in range(100)}) == 200
+    assert episode_id(0, "actor0", 1) == episode_id(0, "actor0", 1)
+    assert len({episode_id(seed, "actor0", index) for seed in range(3) for index in range(50)}) == 150

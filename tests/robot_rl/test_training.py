@@ -1,0 +1,89 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+import tasks
+from robot_rl.config import effective
+from robot_rl.data.journal import read_journal
+from robot_rl.exceptions import DataError
+from robot_rl.metrics import MetricsWriter, read_metrics
+from robot_rl.runs import RunFolder
+from robot_rl.training import newest_policy, prepare_demos, read_demos, train_inprocess
+
+SMALL = {"start": 60, "batch": 32, "hidden": [32, 32], "utd": 2, "block": 10, "checkpoint_every": 40}
+
+
+def begin(path, **overrides):
+    layer = {"transport": "inprocess", "demos": "4", "steps": 120, "learner": SMALL, "run": path}
+    config = effective(tasks.load("reach"), layer | overrides)
+    return config, RunFolder.create(config)
+
+
+def train(config, run, stop=lambda: False):
+    with MetricsWriter(run.metrics) as metrics:
+        prepare_demos(config, run, metrics)
+        train_inprocess(config, run, metrics, stop=stop)
+    return list(read_journal(run.journal)), newest_policy(run)
+
+
+def weights(policy):
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(policy)]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    config, run = begin(tmp_path_factory.mktemp("runs") / "whole")
+    return config, run, *train(config, run)
+
+
+def test_a_run_leaves_every_step_and_what_it_learnt(whole):
+    config, run, steps, _ = whole
+    assert [step.sequence for step in steps] == list(range(120))
+    assert len({step.policy_version for step in steps}) == 6
+    kinds = [record["kind"] for record in read_metrics(run.metrics)]
+    assert {"phase", "episode", "update"} <= set(kinds)
+    assert kinds.count("update") == 7
+    assert all(demo.success for demo in read_demos(config, run) if demo.terminated)
+
+
+def test_two_runs_with_one_seed_are_the_same_bit_for_bit(whole, tmp_path):
+    _, _, steps, policy = whole
+    again, other_policy = train(*begin(tmp_path / "again"))
+    for one, two in zip(steps, again, strict=True):
+        np.testing.assert_array_equal(one.action, two.action)
+        for name, value in one.next_observation.items():
+            np.testing.assert_array_equal(value, two.next_observation[name])
+    assert weights(policy) == weights(other_policy)
+
+
+def test_a_stopped_run_resumes_with_every_step_once(tmp_path):
+    config, run = begin(tmp_path / "stopped")
+    calls = iter(range(10_000))
+    steps, _ = train(config, run, stop=lambda: next(calls) > 90)
+    assert 60 < len(steps) < 120
+    steps, _ = train(dataclasses.replace(config, resume=True), run)
+    assert [step.sequence for step in steps] == list(range(120))
+    updates = [record for record in read_metrics(run.metrics) if record["kind"] == "update"]
+    assert [record["version"] for record in updates] == list(range(1, 8))
+
+
+def test_real_time_never_waits_for_the_learner(tmp_path):
+    config, run = begin(tmp_path / "realtime", clock="realtime")
+    steps, _ = train(config, run)
+    assert len(steps) == 120
+
+
+def test_behaviour_cloning_learns_from_the_demonstrations_alone(tmp_path):
+    config, run = begin(tmp_path / "bc", agent="bc", steps=0, learner=SMALL | {"bc_steps": 200})
+    steps, policy = train(config, run)
+    assert steps == []
+    demo = read_demos(config, run)[0]
+    assert np.abs(policy.act(demo.observation, None) - demo.action).max() < 0.8
+
+
+def test_a_run_without_a_checkpoint_has_no_policy(tmp_path):
+    _, run = begin(tmp_path / "fresh")
+    with pytest.raises(DataError, match="no checkpoint yet; train it first"):
+        newest_policy(run)
