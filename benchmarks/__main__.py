@@ -11,8 +11,9 @@ HELPERS = {"__init__", "__main__", "common"}
 
 
 def names() -> list[str]:
-    """The benchmarks: every module of this package that is no helper."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in HELPERS)
+    """The benchmarks: every module of this package that is no helper and no `peer_*`."""
+    found = (path.stem for path in Path(__file__).parent.glob("*.py"))
+    return sorted(name for name in found if name not in HELPERS and not name.startswith("peer_"))
 
 
 def main() -> int:

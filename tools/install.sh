@@ -42,4 +42,4 @@ extras=test,dev
 sourced() { [ -n "${AMENT_PREFIX_PATH:-}" ] && "$python" -c "import rclpy" 2>/dev/null; }
 if [ "$(uname -m)" = x86_64 ] && ! sourced; then extras=ros,$extras; fi
 echo "setup: installing robot_rl[$extras] into $venv (a few minutes the first time)"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --use-pep517 --constraint constraints.txt --editable ".[$extras]"
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check --use-pep517 --constraint constraints.txt --editable ".[$extras]"
