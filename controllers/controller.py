@@ -26,6 +26,14 @@ UNIT_TOLERANCE = 1e-3
 """How far a quaternion's norm may be from 1."""
 
 
+def _unit(name: str, quaternion: Array) -> Array:
+    """Normalised, or `ValueError`."""
+    array = np.asarray(quaternion, dtype=float)
+    if not abs(np.linalg.norm(array) - 1.0) <= UNIT_TOLERANCE:
+        raise ValueError(f"The {name}'s quaternion is {array}: give a unit quaternion xyzw.")
+    return spatial.normalise(array)
+
+
 class Controller:
     """The safety filter and the law of one arm, in the process that owns it.
 
@@ -53,6 +61,9 @@ class Controller:
             raise ValueError(f"Compliance frame '{frame}' is unknown: use 'tool' or 'base'.")
         if posture[1] <= 0.0:
             raise ValueError(f"Posture damping is {posture[1]} 1/s: give a positive one.")
+        if min(dt, ttl, freeze, ramp) <= 0.0:
+            raise ValueError(f"One of dt {dt}, ttl {ttl}, freeze {freeze}, ramp {ramp} s is not positive: raise it.")
+        start = _unit("start", start)
         self._arm = arm
         self._gains = gains
         self._owner: str | None = None
@@ -103,15 +114,17 @@ class Controller:
     @property
     def clamps(self) -> dict[str, int]:
         """How often each rule has clamped: targets for `box`, `turn`, `twist`, ticks for the others."""
-        return dict(self._clamps) | {
+        return dict(+self._clamps) | {
             rule: int(count) for rule, count in zip(limits.COUNTED, self.arrays.counts, strict=True) if count
         }
 
     def seed(self, position: Array, quaternion: Array) -> None:
         """Puts the reference at a measured pose (base, m, xyzw) of an arm at rest; a latch stays."""
-        arrays = self.arrays
-        arrays.position[:] = position
-        spatial.normalise(np.asarray(quaternion, dtype=float), arrays.quaternion)
+        arrays, position = self.arrays, np.asarray(position, dtype=float)
+        if not np.isfinite(position).all():
+            raise ValueError(f"Seed at {position}: give a measured position.")
+        arrays.quaternion = _unit("seed", quaternion)
+        arrays.position = position
         hold_here(arrays)
         arrays.seeded, arrays.started = 1, 0
         if arrays.state != LATCHED:
@@ -198,8 +211,12 @@ class Controller:
         twist = self._vector("twist", np.zeros(6) if target.twist is None else target.twist, 6)
         if (stiffness < 0.0).any() or (damping < 0.0).any():
             raise self._refuse("gains", f"Stiffness {stiffness} or damping {damping} is negative: give none below 0.")
-        if (stiffness > np.repeat(self._arm.stiffness, 3)).any():
-            raise self._refuse("gains", f"Stiffness {stiffness} is above the arm's {self._arm.stiffness}: lower it.")
+        for name, value, most in (
+            ("Stiffness", stiffness, self._arm.stiffness),
+            ("Damping", damping, self._arm.damping),
+        ):
+            if (value > np.repeat(most, 3)).any():
+                raise self._refuse("gains", f"{name} {value} is above the arm's {most}: lower it.")
         if (clip[:6] > 0.0).any() or (clip[6:] < 0.0).any():
             raise self._refuse("gains", f"Clip {clip}: give six lower bounds <= 0, then six upper bounds >= 0.")
         return stiffness, damping, clip, twist

@@ -36,8 +36,9 @@ class ArmLimits:
 
     Joint velocity towards an end falls with the distance d left: min(velocity, sqrt(2 braking d) - offset).
     speed: Cartesian m/s, rad/s. force, moment, power: caps of what the law drives the tool with, N, Nm, W (ours).
-    stiffness: highest (translation N/m, rotation Nm/rad) that the vendor allows.
-    manipulability: sqrt(det J J^T) under which the reference slows down, a twentieth to a fifth of a good pose's.
+    stiffness: highest (translation N/m, rotation Nm/rad) that the vendor allows. damping: highest that is stable
+    at 1 kHz with room to spare (N s/m, Nm s/rad; ours).
+    manipulability: sqrt(det J J^T) under which the reference slows down, a quarter of a good pose's.
     """
 
     low: Array
@@ -49,10 +50,11 @@ class ArmLimits:
     torque_rate: float
     speed: tuple[float, float]
     stiffness: tuple[float, float] = (3000.0, 300.0)
+    damping: tuple[float, float] = (1000.0, 50.0)
     force: float = 100.0
     moment: float = 20.0
     power: float = 80.0
-    manipulability: float = 0.01
+    manipulability: float = 0.02
 
     @property
     def soft(self) -> tuple[Array, Array]:
