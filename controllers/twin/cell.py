@@ -60,7 +60,6 @@ class TwinCell:
         self._substeps = round(task.period / self.model.opt.timestep)
         self._fingers = slice(len(JOINTS), len(JOINTS) + (2 if task.gripper else 0))
         self._tare = np.zeros(6)
-        self._tick = 0
         self._reading: Reading | None = None
         self._renderers: dict[bool, Renderer] = {}
         self.teleport_home()
@@ -77,6 +76,7 @@ class TwinCell:
         """Send a target of the present owner, and an opening in m. Raises `CommandRejected` or `ArmLatched`."""
         self._changed()
         self.controller.submit(self.controller.owner or "", target)
+        self._views.peak[0] = 0.0
         if gripper_width is not None:
             self.move_gripper(gripper_width)
 
@@ -84,7 +84,6 @@ class TwinCell:
         """Advance by `period` of simulated time; the reading at its end."""
         self._views.peak[0] = 0.0
         self.advance(self._substeps)
-        self._tick += 1
         return self.read()
 
     def read(self) -> Reading:
@@ -157,7 +156,6 @@ class TwinCell:
 
     def restart(self) -> None:
         """As new: at home at rest, tick and time zero. What follows does not depend on what was before."""
-        self._tick = 0
         mujoco.mj_resetData(self.model, self.data)
         self.teleport_home()
 
@@ -216,7 +214,7 @@ class TwinCell:
             stamp=self.time,
         )
         return Reading(
-            tick=self._tick,
+            tick=round(self.time / self.model.opt.timestep) // self._substeps,
             stamp=self.time,
             arm=arm,
             gripper=self._gripper(),
@@ -227,7 +225,7 @@ class TwinCell:
         )
 
     def _sim(self) -> Mapping[str, Array]:
-        """The task's own values, and the largest unfiltered contact force of the tick (`peak_force`, N)."""
+        """The task's own values, and the largest unfiltered force on the tool in this tick (`peak_force`, N)."""
         return {**self.task.sim(self.model, self.data), "peak_force": self._views.peak.copy()}
 
     def _gripper(self) -> GripperState | None:

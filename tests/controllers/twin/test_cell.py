@@ -128,6 +128,23 @@ def test_stop_latches_until_recover(tmp_path):
     assert cell.wait().safety == "track"
 
 
+def test_a_broken_simulation_latches_and_a_fresh_start_mends_it(tmp_path):
+    cell = TwinCell(make_task(tmp_path, PLATE))
+    cell.acquire("policy")
+    drive(cell, ABOVE, 2)
+    cell.data.qvel[0] = np.nan
+    cell.set_state_vector(cell.state_vector())
+    reading = cell.wait()
+    assert reading.safety == "latched"
+    assert "state" in reading.reason
+    cell.teleport_home()
+    cell.reset_scene(0)
+    cell.recover()
+    cell.acquire("policy")
+    assert drive(cell, ABOVE, 40, start=2)[-1].safety == "track"
+    assert np.abs(cell.read().arm.pose.position - ABOVE).max() < 5e-4
+
+
 def test_a_command_without_an_owner_is_refused(tmp_path):
     cell = TwinCell(make_task(tmp_path))
     with pytest.raises(CommandRejected, match="acquire"):
