@@ -1,0 +1,33 @@
+"""`python -m robot_rl.nodes NAME --run DIR [--ros-args ...]`: one node in this process."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from controllers.exceptions import ControllersError
+from robot_rl.exceptions import RobotRLError
+from robot_rl.lifeline import die_with_parent
+from robot_rl.nodes import run_node
+
+USER_ERROR = 2
+
+
+def main() -> int:
+    """Exit code 0: done or interrupted. 2: something that a person has to mend, said in one sentence."""
+    die_with_parent()
+    parser = argparse.ArgumentParser(prog="python -m robot_rl.nodes")
+    parser.add_argument("name")
+    parser.add_argument("--run", type=Path, required=True)
+    options, ros_args = parser.parse_known_args()
+    try:
+        run_node(options.name, options.run, ros_args)
+    except (RobotRLError, ControllersError) as error:
+        print(error, file=sys.stderr)
+        return USER_ERROR
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""The actor node: the environment over its proxies, the policy, and the journal of every step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from robot_rl.actor import Actor, Episode
+from robot_rl.data.journal import Journal
+from robot_rl.envs import RobotEnv
+from robot_rl.metrics import MetricsWriter
+from robot_rl.nodes.base import hosting, settle_memory
+from robot_rl.nodes.proxies import RosReset, RosReward
+from robot_rl.nodes.transport import Downlink, Uplink
+from robot_rl.training import ACTOR, first_episode, record_episode, schema_of
+
+FLUSH = 120.0
+"""Patience, s, with the learner at the end of a run."""
+
+
+def main(run: Path, ros_args: list[str]) -> None:
+    """Act until the run's steps are made and the learner has them all."""
+    with hosting("actor", run, ros_args) as host:
+        config = host.config
+        assert config.steps is not None, "the effective configuration names the steps"
+        with Journal(host.run.journal, schema_of(config)) as journal, MetricsWriter(host.run.metrics) as metrics:
+            began = first_episode(journal)
+            pixels = config.obs == "pixels"
+            cell = host.cell(sim=bool(host.task.observation.privileged), cameras=pixels)
+            env = RobotEnv(host.task, cell, RosReward(host, cell), RosReset(host, cell), obs=config.obs)
+            uplink = Uplink(host, journal, ACTOR)
+            weights = Downlink(host, uplink)
+            uplink.pump()
+            weights.get(0)
+
+            def on_episode(episode: Episode) -> None:
+                record_episode(metrics, episode, uplink.next_sequence, weights.version)
+                host.status("ok", "acting", steps=uplink.next_sequence, episodes=episode.index + 1)
+
+            settle_memory()
+            actor = Actor(env, weights, uplink, config.learner, seed=config.seed, name=ACTOR, first_episode=began)
+            actor.run(config.steps, on_episode=on_episode)
+            uplink.flush(FLUSH)

@@ -1,0 +1,136 @@
+"""What every node of ours shares: start, stop, services and diagnostics in a thread, one Listener for the data."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+import tasks
+from controllers.arms.ros import RosCell
+from controllers.arms.ros_io import STATE, Listener
+from robot_rl.config import RunConfig
+from robot_rl.runs import RunFolder
+from tasks.spec import TaskSpec
+
+LEVELS = {"ok": DiagnosticStatus.OK, "warn": DiagnosticStatus.WARN, "error": DiagnosticStatus.ERROR}
+
+
+@dataclass
+class Host:
+    """A node in its process. `listener` belongs to the main thread; services and timers run in another.
+
+    report: what `/diagnostics` says once a second; set it with `status`.
+    """
+
+    node: Node
+    listener: Listener
+    run: RunFolder
+    config: RunConfig
+    task: TaskSpec
+    report: tuple[str, str, Mapping[str, object]] = field(default=("ok", "starting", {}))
+
+    @property
+    def lockstep(self) -> bool:
+        """Whether time is the twin's."""
+        return self.config.clock == "lockstep"
+
+    def status(self, level: str, message: str, **values: object) -> None:
+        """What diagnostics say from now on; level: `ok`, `warn` or `error`."""
+        self.report = (level, message, values)
+
+    def cell(self, *, sim: bool, cameras: bool, owner: str = "policy") -> RosCell:
+        """A proxy of the arm node, with the task's gripper."""
+        return RosCell(
+            self.node,
+            self.listener,
+            period=self.task.period,
+            clock=self.config.clock,
+            gripper=self.task.gripper is not None,
+            sim=sim,
+            cameras=[camera.name for camera in self.task.cameras] if cameras else (),
+            owner=owner,
+        )
+
+
+@contextmanager
+def hosting(name: str, run: Path, ros_args: list[str] | None = None) -> Iterator[Host]:
+    """Node `name` of the run in folder `run`, until the block ends. SIGINT and SIGTERM interrupt its waits."""
+    folder = RunFolder.open(run)
+    config = folder.config()
+    interrupted = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: interrupted.set())
+    context = Context()
+    rclpy.init(args=ros_args, context=context, signal_handler_options=SignalHandlerOptions.NO)
+    node = Node(name, context=context)
+    host = Host(node, Listener(node, interrupted), folder, config, tasks.load(config.task))
+    _diagnose(host)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    thread = threading.Thread(target=_spin, args=(executor,), name="services", daemon=True)
+    thread.start()
+    try:
+        yield host
+    finally:
+        executor.shutdown()
+        thread.join(timeout=2.0)
+        node.destroy_node()
+        context.try_shutdown()
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        return
+
+
+def _diagnose(host: Host) -> None:
+    publisher = host.node.create_publisher(DiagnosticArray, "/diagnostics", STATE)
+
+    def publish() -> None:
+        level, message, values = host.report
+        status = DiagnosticStatus(level=LEVELS[level], name=host.node.get_name(), message=message)
+        status.hardware_id = host.config.robot
+        status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = host.node.get_clock().now().to_msg()
+        publisher.publish(array)
+
+    host.node.create_timer(1.0, publish)
+
+
+def settle_memory() -> None:
+    """Before a paced loop: what start-up made is never looked at again by the garbage collector."""
+    gc.collect()
+    gc.freeze()
+
+
+def be_nice(steps: int) -> None:
+    """Yield the processor to the paced nodes."""
+    os.nice(steps)
+
+
+def bytes_message(kind: Any, data: bytes) -> Any:
+    """A std_msgs/UInt8MultiArray of `data`; an array is the one type that rclpy copies as a whole."""
+    import array
+
+    content = array.array("B")
+    content.frombytes(data)
+    message = kind()
+    message.data = content
+    return message

@@ -1,0 +1,145 @@
+"""The environment that ROS 2 from pip needs, and the domain of a run. No rclpy here: it reads these at import."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from robot_rl.exceptions import GraphError
+
+PROFILE = Path(__file__).with_name("fastdds.xml")
+PROFILE_SHM_ONLY = Path(__file__).with_name("fastdds_shm_only.xml")
+DOMAINS = range(1, 102)
+"""Domains whose ports lie below Linux's ephemeral ones. 0 is everybody's default, so runs keep off it."""
+
+_BOOTSTRAPPED = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
+_SINGLE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+
+
+def ros_environment(base: Mapping[str, str], *, domain: int | None = None) -> dict[str, str]:
+    """`base` with what rclpy from pip needs; what the user or a sourced ROS has set stays.
+
+    domain: sets ROS_DOMAIN_ID.
+    """
+    defaults = {
+        "AMENT_PREFIX_PATH": sys.prefix,
+        "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
+        "ROS_DISTRO": "jazzy",
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "FASTRTPS_DEFAULT_PROFILES_FILE": str(PROFILE),
+        "XLA_FLAGS": _SINGLE_THREAD,
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    environment = defaults | dict(base)
+    if domain is not None:
+        environment["ROS_DOMAIN_ID"] = str(domain)
+    return environment
+
+
+def for_interpreter(environment: Mapping[str, str], executable: str) -> dict[str, str]:
+    """`environment` for a child: another interpreter has to find its own ROS libraries again."""
+    child = dict(environment)
+    if executable != sys.executable:
+        child.pop(_BOOTSTRAPPED, None)
+    return child
+
+
+class Domain:
+    """A ROS domain of a run's own, held until `close` by a lock that dies with the process."""
+
+    def __init__(self, run: Path, wanted: str | None = None) -> None:
+        """wanted: the user's ROS_DOMAIN_ID. Raises `GraphError` where it is no domain, or another run's."""
+        self._run = run
+        if wanted is None:
+            self.number, self._lock = self._first_free()
+            return
+        if not wanted.isdigit() or int(wanted) > 232:
+            raise GraphError(f"ROS_DOMAIN_ID is {wanted!r}; set it to a number from 0 to 101, or unset it.")
+        self.number = int(wanted)
+        lock = self._try(self.number)
+        if lock is None:
+            holder = _lock_file(self.number).read_text() or "another run"
+            raise GraphError(
+                f"ROS domain {self.number} is in use by {holder}; set ROS_DOMAIN_ID to another, or unset it."
+            )
+        self._lock = lock
+
+    def close(self) -> None:
+        """Give the domain free."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def __enter__(self) -> Domain:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _first_free(self) -> tuple[int, int]:
+        busy = _domains_with_sockets()
+        for number in DOMAINS:
+            if number not in busy and (lock := self._try(number)) is not None:
+                return number, lock
+        raise GraphError("every ROS domain from 1 to 101 is in use; end a run, or set ROS_DOMAIN_ID.")
+
+    def _try(self, number: int) -> int | None:
+        """The descriptor of the domain's lock, or None where another process has it."""
+        file = _lock_file(number)
+        try:
+            lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except PermissionError:
+            return None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return None
+        os.truncate(lock, 0)
+        os.write(lock, f"run {self._run} (process {os.getpid()})".encode())
+        return lock
+
+
+def _lock_file(number: int) -> Path:
+    return Path(tempfile.gettempdir()) / f"robot_rl_domain_{number}.lock"
+
+
+def _domains_with_sockets() -> set[int]:
+    """Domains in which a process on this machine has opened DDS ports (7400 + 250 x domain and up)."""
+    found = set()
+    for line in Path("/proc/net/udp").read_text().splitlines()[1:]:
+        port = int(line.split()[1].split(":")[1], 16)
+        if 7400 <= port < 7400 + 250 * 102:
+            found.add((port - 7400) // 250)
+    return found
+
+
+def clean_shared_memory(folder: Path = Path("/dev/shm")) -> int:
+    """Remove Fast DDS segments whose process is gone, as `fastdds shm clean` does; returns how many.
+
+    Each segment has a lock file beside it (`_el`) that its owner holds while it lives.
+    """
+    removed = 0
+    for lock_file in folder.glob("fastrtps_*_el"):
+        segment = folder / lock_file.name.removesuffix("_el")
+        try:
+            lock = os.open(lock_file, os.O_RDWR)
+        except (FileNotFoundError, PermissionError):
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            segment.unlink(missing_ok=True)
+            (folder / f"sem.{segment.name}_mutex").unlink(missing_ok=True)
+            lock_file.unlink(missing_ok=True)
+            removed += 1
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(lock)
+    return removed

@@ -1,0 +1,76 @@
+"""What the actor's environment sees of the reward and the reset node."""
+
+from __future__ import annotations
+
+import time
+
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
+
+from controllers import exceptions
+from controllers.arms.ros import RosCell, call
+from controllers.arms.ros_io import STATE, nanoseconds
+from controllers.arms.ros_messages import LABEL_TOPIC, named_values
+from controllers.exceptions import CellTimeout
+from controllers.interface import Cell, Reading
+from robot_rl.nodes.base import Host
+from robot_rl.nodes.protocol import RESET_SERVICE, SEED
+from robot_rl.rewards import RewardResult
+
+ATTEMPTS = 3
+
+
+class RosReward:
+    """The reward node's label of the cell's newest reading. A node that is being restarted is waited for."""
+
+    source = "ros"
+
+    def __init__(self, host: Host, cell: RosCell, timeout: float = 60.0) -> None:
+        self._listener, self._cell, self._timeout = host.listener, cell, timeout
+        self._feed = host.listener.subscribe(JointState, LABEL_TOPIC, STATE)
+        self._newest: JointState | None = None
+
+    def __call__(self, reading: Reading) -> RewardResult:
+        end = time.monotonic() + self._timeout
+        while self._newest is None or nanoseconds(self._newest.header.stamp) < self._cell.stamp:
+            if time.monotonic() > end:
+                raise CellTimeout(
+                    f"no label of tick {reading.tick} on {LABEL_TOPIC} within {self._timeout:g} s: "
+                    "is the reward node alive?"
+                )
+            self._listener.wait([self._feed], 0.5)
+            self._newest = self._feed.newest() or self._newest
+        values = named_values(self._newest)
+        return RewardResult(float(values["reward"]), bool(values["success"]))
+
+
+class RosReset:
+    """Asks the reset node. A call that gets no answer is made again: the node may have been restarted."""
+
+    def __init__(self, host: Host, cell: RosCell) -> None:
+        self._host, self._cell = host, cell
+        self._patience = 20.0 if host.lockstep else 90.0
+
+    def __call__(self, cell: Cell, seed: int) -> Reading:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                answer = self._ask(seed)
+                break
+            except CellTimeout:
+                if attempt == ATTEMPTS:
+                    raise
+                self._host.node.get_logger().warning("the reset node did not answer; asking again")
+        if not answer.success:
+            kind, _, message = answer.message.partition(": ")
+            raise getattr(exceptions, kind, CellTimeout)(message)
+        self._cell.not_before(int(answer.message))
+        return self._cell.read()
+
+    def _ask(self, seed: int) -> Trigger.Response:
+        host = self._host
+        value = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=seed)
+        request = SetParameters.Request(parameters=[Parameter(name=SEED, value=value)])
+        call(host.node, host.listener, SetParameters, "reset/set_parameters", request, self._patience)
+        return call(host.node, host.listener, Trigger, RESET_SERVICE, Trigger.Request(), self._patience)

@@ -1,0 +1,34 @@
+"""The reward node: judges each tick's reading and publishes one label for it, under the same stamp."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sensor_msgs.msg import JointState
+
+from controllers.arms.ros_io import STATE
+from controllers.arms.ros_messages import LABEL_TOPIC, named_message
+from controllers.exceptions import CellTimeout
+from robot_rl.nodes.base import hosting, settle_memory
+from robot_rl.rewards import TaskReward
+
+
+def main(run: Path, ros_args: list[str]) -> None:
+    """Run the node until interrupted."""
+    with hosting("reward", run, ros_args) as host:
+        cell = host.cell(sim=True, cameras=False)
+        model = TaskReward(host.task)
+        labels = host.node.create_publisher(JointState, LABEL_TOPIC, STATE)
+        settle_memory()
+        count = 0
+        while True:
+            try:
+                reading = cell.follow()
+            except CellTimeout as error:
+                host.status("warn", str(error), labels=count)
+                continue
+            result = model(reading)
+            values = {"reward": result.value, "success": float(result.success)}
+            labels.publish(named_message(values, cell.stamp))
+            count += 1
+            host.status("ok", "labelling", labels=count, source=model.source)
