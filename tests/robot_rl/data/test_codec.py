@@ -77,6 +77,9 @@ def test_a_frame_is_sent_once_and_joined_again():
     assert episodes.same(decode(part, schema, first), second)
     with pytest.raises(NotJoined):
         decode(part, schema)
+    for change in ({"sequence": 7}, {"actor": "other"}, {"episode": "other"}, {"step": 3}):
+        with pytest.raises(NotJoined):
+            decode(part, schema, dataclasses.replace(first, **change))
     with pytest.raises(NotJoined):
         decode(encode(third, schema, whole=False), schema, first)
 

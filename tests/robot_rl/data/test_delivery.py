@@ -152,6 +152,18 @@ def test_the_actor_does_not_wait_and_the_window_bounds_what_is_on_its_way(actor)
     assert outbox.pending == 46
 
 
+def test_frames_are_joined_without_going_back(tmp_path):
+    actor = Actor(tmp_path, "left", images=True)
+    learner = FakeLearner()
+    inbox = Inbox(episodes.schema(images=True), learner)
+    for _ in range(9):
+        actor.step()
+        for message in actor.outbox.due(0.0):
+            actor.outbox.acknowledge(inbox.accept(message)[1], 0.0)
+    assert all(map(episodes.same, learner.taken["left"], actor.made))
+    assert learner.next_sequence("left") == 9
+
+
 def test_silence_makes_it_go_back(actor):
     for _ in range(3):
         actor.step()
@@ -171,6 +183,9 @@ def test_a_lower_answer_makes_it_go_back_at_once_and_a_higher_one_skip(actor):
     assert actor.outbox.due(0.0) == messages[6:]
     actor.outbox.acknowledge(2, 0.1)
     assert actor.outbox.due(0.1) == messages[2:7]
+    actor.outbox.acknowledge(0, 0.2)
+    actor.outbox.acknowledge(8, 0.2)
+    assert actor.outbox.due(0.2) == messages[8:]
 
 
 def test_a_finished_actor_serves_a_learner_that_lost_its_tail(actor):

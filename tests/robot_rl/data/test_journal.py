@@ -173,7 +173,7 @@ def test_one_schema_one_writer_no_holes(tmp_path):
         JournalReader(tmp_path).message(2)
 
 
-def test_a_full_disk_is_told_and_harms_nothing(tmp_path):
+def test_a_full_disk_is_told_and_harms_nothing(tmp_path, caplog):
     made = list(episodes.stream(4))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with Journal(tmp_path, episodes.schema()) as journal:
@@ -187,6 +187,7 @@ def test_a_full_disk_is_told_and_harms_nothing(tmp_path):
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert equal(read_journal(tmp_path), made[:3])
+        assert caplog.records == []
         journal.append(made[3])
     assert equal(read_journal(tmp_path), made)
 

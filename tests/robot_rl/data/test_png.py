@@ -1,4 +1,5 @@
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -46,6 +47,10 @@ def test_damage_and_another_shape_are_data_errors():
 def test_a_bomb_is_not_unpacked():
     bomb = encode_png(np.zeros((2000, 2000, 3), np.uint8))
     small = encode_png(np.zeros((2, 2, 3), np.uint8))
-    pixels = bomb[33:]
-    with pytest.raises(DataError, match="decompresses to"):
-        decode_png(small[:33] + pixels, (2, 2, 3))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="decompresses to"):
+            decode_png(small[:33] + bomb[33:], (2, 2, 3))
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
