@@ -37,7 +37,7 @@ class ScriptedReset:
         cell.acquire("reset")
         measured = cell.read().arm.pose
         start = self._draw(rng)
-        over = Pose(np.append(measured.position[:2], self.task.start.position[2]), measured.quaternion)
+        over = self._above(measured)
         if self.task.gripper is not None:
             self._dwell(cell, measured, ticks=3)
         if measured.position[2] < over.position[2]:
@@ -47,6 +47,11 @@ class ScriptedReset:
         cell.tare()
         cell.acquire("policy")
         return cell.read()
+
+    def _above(self, measured: Pose) -> Pose:
+        """Straight up to the start's height, inside the workspace: compliance may have left the tool outside."""
+        box, raised = self.task.workspace, np.append(measured.position[:2], self.task.start.position[2])
+        return Pose(np.clip(raised, box.low, box.high), measured.quaternion)
 
     def _draw(self, rng: np.random.Generator) -> Pose:
         """The nominal start pose, offset in base axes within the task's noise."""

@@ -108,7 +108,7 @@ SPEC = TaskSpec(
     randomise=hide_socket(offset=0.001, tilt=np.radians(1)),
     sim=sim,
     action=ActionSpec(axes=("x", "y", "z", "rz"), translation=0.01, rotation=0.06),
-    observation=ObservationSpec(),
+    observation=ObservationSpec(torque=0.2),
     horizon=100,
     steps=4200,
     learner={"critics": 2, "batch": 128},

@@ -1,0 +1,90 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import tasks
+from controllers import spatial
+from controllers.exceptions import ArmLatched, CellTimeout
+from controllers.interface import Pose, PoseTarget
+from controllers.twin import TwinCell
+from robot_rl.envs.reset import FreshReset, ScriptedReset
+
+PEG = tasks.load("peg_insert")
+
+
+@pytest.mark.parametrize("name", tasks.names())
+def test_it_reaches_a_start_within_the_noise_and_hands_over(name):
+    task = tasks.load(name)
+    cell = TwinCell(task)
+    reset, starts = ScriptedReset(task), []
+    for seed in range(8):
+        reading = reset(cell, seed)
+        starts.append(reading.arm.pose.position - task.start.position)
+        assert np.linalg.norm(reading.arm.twist[:3]) < 0.02
+        np.testing.assert_allclose(reading.arm.wrench, 0, atol=1e-9)
+        cell.command(PoseTarget(reading.arm.pose, reading.tick))  # the policy's: `reset` holds the arm no more
+    starts = np.abs(starts)
+    assert (starts.max(axis=0) < task.start_noise[:3] + 0.004).all()
+    assert starts.max() > 0.02, "the starts vary"
+
+
+def test_the_inserted_peg_is_lifted_out_straight():
+    cell = TwinCell(PEG, randomise=False)
+    reset = ScriptedReset(PEG)
+    reading = reset(cell, 0)
+    for height in (0.005, -0.022):
+        goal = Pose(PEG.anchor.position + [0, 0, 0.025 + height], PEG.anchor.quaternion)
+        for _ in range(30):
+            cell.command(PoseTarget(goal, reading.tick))
+            reading = cell.wait()
+    assert reading.sim["peg_depth"][0] > 0.015
+    watched = []
+    advance = cell.wait
+
+    def watch():
+        watched.append(advance())
+        return watched[-1]
+
+    cell.wait = watch
+    reset(cell, 1)
+    inside = [r for r in watched if r.sim["peg_depth"][0] > 0.002]
+    assert inside
+    assert max(np.abs(r.arm.pose.position[:2] - inside[0].arm.pose.position[:2]).max() for r in inside) < 0.003
+    assert max(float(r.sim["peak_force"][0]) for r in watched) < 45.0
+
+
+def test_a_tool_that_was_pushed_out_of_the_box_comes_back():
+    tight = replace(PEG.workspace, low=PEG.workspace.low + [0.06, 0.0, 0.0])
+    task = replace(PEG, workspace=tight, start_noise=np.array([0.005, 0.03, 0.03, 0.1]))
+    cell = TwinCell(task)
+    cell.data.qpos[0] += 0.25  # the whole arm turned, as by a person's push
+    cell.set_state_vector(cell.state_vector())
+    outside = cell.read().arm.pose.position
+    assert (outside < tight.low).any() or (outside > tight.high).any()
+    reading = ScriptedReset(task)(cell, 0)
+    assert (reading.arm.pose.position > tight.low - 0.003).all()
+
+
+def test_an_arm_that_cannot_get_there_is_reported():
+    with pytest.raises(CellTimeout, match=r"reset of peg_insert is still .* mm from its goal after 3 ticks"):
+        ScriptedReset(PEG, patience=3)(TwinCell(PEG), 0)
+
+
+def test_a_latched_arm_is_not_reset():
+    cell = TwinCell(PEG)
+    cell.stop("somebody pressed stop")
+    for reset in (ScriptedReset(PEG), FreshReset(ScriptedReset(PEG))):
+        with pytest.raises(ArmLatched, match="recover"):
+            reset(cell, 0)
+
+
+def test_the_turn_is_drawn_too():
+    cell = TwinCell(PEG)
+    turns = []
+    for seed in range(6):
+        pose = ScriptedReset(PEG)(cell, seed).arm.pose
+        turns.append(
+            np.degrees(spatial.log(spatial.multiply(spatial.conjugate(PEG.start.quaternion), pose.quaternion))[2])
+        )
+    assert 8 < np.abs(turns).max() < 31
