@@ -1,5 +1,5 @@
-"""For colcon, which asks for a setup.py; everything is said in pyproject.toml."""
+"""For colcon, which asks for a setup.py; the rest is said in pyproject.toml."""
 
 from setuptools import setup
 
-setup()
+setup(python_requires=">=3.11,<3.13")

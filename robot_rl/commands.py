@@ -138,9 +138,7 @@ def _evaluate(
 
     tell(0)
     with LiveView(MetricsFollower(run.metrics), f"{env.task.name}  {run.path}"):
-        result = evaluate(
-            env, act, episodes, seed, on_episode=lambda episode: tell(next(done)), on_reading=remember
-        )
+        result = evaluate(env, act, episodes, seed, on_episode=lambda episode: tell(next(done)), on_reading=remember)
     return result.summary(), film
 
 

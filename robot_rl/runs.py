@@ -1,8 +1,8 @@
 """A run's folder: where everything that a run makes lies.
 
-    config.yaml      the effective configuration      metrics.jsonl   what happened, one record a line
-    checkpoints/     the learner's state              journal/        every step, as MCAP
-    report/          summary.json, curves.png, eval.mp4               logs/   the last words of each node
+config.yaml      the effective configuration      metrics.jsonl   what happened, one record a line
+checkpoints/     the learner's state              journal/        every step, as MCAP
+report/          summary.json, curves.png, eval.mp4               logs/   the last words of each node
 """
 
 from __future__ import annotations
