@@ -21,7 +21,7 @@ from sensor_msgs.msg import Image as ImageMessage
 from std_msgs.msg import Header
 
 from controllers.arms.ros_io import time_message
-from controllers.interface import Array, ArmState, GripperState, Image, Pose, Reading
+from controllers.interface import ArmState, Array, GripperState, Image, Pose, Reading
 
 ARM_TOPICS: dict[str, type] = {
     "current_pose": PoseStamped,

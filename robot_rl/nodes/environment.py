@@ -6,6 +6,7 @@ import fcntl
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,9 @@ PROFILE = Path(__file__).with_name("fastdds.xml")
 PROFILE_SHM_ONLY = Path(__file__).with_name("fastdds_shm_only.xml")
 DOMAINS = range(1, 102)
 """Domains whose ports lie below Linux's ephemeral ones. 0 is everybody's default, so runs keep off it."""
+
+SETTLED = 2.0
+"""Age, s, from which an unlocked segment is taken for abandoned."""
 
 _BOOTSTRAPPED = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
 _SINGLE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
@@ -120,26 +124,45 @@ def _domains_with_sockets() -> set[int]:
     return found
 
 
-def clean_shared_memory(folder: Path = Path("/dev/shm")) -> int:
+def clean_shared_memory(domain: int | None = None, folder: Path = Path("/dev/shm")) -> int:
     """Remove Fast DDS segments whose process is gone, as `fastdds shm clean` does; returns how many.
 
-    Each segment has a lock file beside it (`_el`) that its owner holds while it lives.
+    A segment has a lock file beside it (`_el`, of a port that several read `_sl`) that its owners hold while they
+    live. domain: one that this process holds and nobody uses any more: its ports go too, locked or not.
     """
     removed = 0
-    for lock_file in folder.glob("fastrtps_*_el"):
-        segment = folder / lock_file.name.removesuffix("_el")
-        try:
-            lock = os.open(lock_file, os.O_RDWR)
-        except (FileNotFoundError, PermissionError):
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            segment.unlink(missing_ok=True)
-            (folder / f"sem.{segment.name}_mutex").unlink(missing_ok=True)
-            lock_file.unlink(missing_ok=True)
-            removed += 1
-        except BlockingIOError:
-            continue
-        finally:
-            os.close(lock)
+    for lock_file in folder.glob("fastrtps_*_[es]l"):
+        removed += _remove_unless_locked(lock_file)
+    if domain is not None:
+        for number in range(7400 + 250 * domain, 7400 + 250 * (domain + 1)):
+            for name in (f"fastrtps_port{number}", f"sem.fastrtps_port{number}_mutex"):
+                removed += _remove(folder / name)
     return removed
+
+
+def _remove_unless_locked(lock_file: Path) -> int:
+    """Remove a lock file and its segment where nobody holds the lock; one just made may not be held yet."""
+    try:
+        if time.time() - lock_file.stat().st_mtime < SETTLED:
+            return 0
+        lock = os.open(lock_file, os.O_RDWR)
+    except (FileNotFoundError, PermissionError):
+        return 0
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        segment = lock_file.with_name(lock_file.name[: -len("_el")])
+        for path in (segment, segment.with_name(f"sem.{segment.name}_mutex"), lock_file):
+            _remove(path)
+    except BlockingIOError:
+        return 0
+    finally:
+        os.close(lock)
+    return 1
+
+
+def _remove(path: Path) -> int:
+    try:
+        path.unlink()
+    except (FileNotFoundError, PermissionError):
+        return 0
+    return 1

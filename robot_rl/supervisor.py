@@ -1,0 +1,202 @@
+"""Starts the nodes of a run as processes, watches them, reports and restarts the dead, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from robot_rl.config import RunConfig
+from robot_rl.exceptions import GraphError
+from robot_rl.graph import NodeSpec, graph
+from robot_rl.lifeline import PARENT
+from robot_rl.metrics import MetricsWriter
+from robot_rl.nodes.environment import Domain, clean_shared_memory, for_interpreter, ros_environment
+from robot_rl.runs import RunFolder
+
+USER_ERROR = 2
+"""Exit code of a node that needs a person: starting it again would not help."""
+LAST_WORDS = 15
+RESTARTS, WINDOW = 5, 600.0
+"""At most so many restarts of one node in so many seconds: more is a fault that restarting does not mend."""
+POLL = 0.1
+
+Report = Callable[[str, str, str], None]
+"""Called with a node's name, what happened (`started`, `died`, `restarted`, `stopped`), and detail."""
+
+
+@dataclass
+class _Running:
+    node: NodeSpec
+    process: subprocess.Popen[bytes]
+    log: IO[bytes]
+    begin: int
+    deaths: deque[float] = field(default_factory=deque)
+
+
+class Supervisor:
+    """The processes of one run. Use it as a context: leaving it stops everything.
+
+    environment: of the children. logs: folder for NAME.log. report: hears of every event. grace: s that nodes have
+    to stop before they are killed. The thread that starts the nodes has to live as long as they do.
+    """
+
+    def __init__(
+        self,
+        nodes: Sequence[NodeSpec],
+        run: Path,
+        logs: Path,
+        environment: Mapping[str, str],
+        report: Report,
+        *,
+        grace: float = 20.0,
+        command: Callable[[NodeSpec, Path], list[str]] = NodeSpec.command,
+    ) -> None:
+        self._nodes, self._run, self._logs = nodes, run, logs
+        self._environment = dict(environment) | {PARENT: str(os.getpid())}
+        self._report, self._grace, self._command = report, grace, command
+        self._running: dict[str, _Running] = {}
+
+    def __enter__(self) -> Supervisor:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        try:
+            for node in self._nodes:
+                self._start(node)
+                self._report(node.name, "started", "")
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+    def watch(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Until the run is finished, or `stop()`. Raises `GraphError` when a node's death ends the run."""
+        while not stop():
+            if self.poll():
+                return
+            time.sleep(POLL)
+
+    def poll(self) -> bool:
+        """Look once: restart what died. True when the run is finished. Raises `GraphError`."""
+        for running in list(self._running.values()):
+            code = running.process.poll()
+            if code is None:
+                continue
+            if code == 0 and running.node.finishes:
+                return True
+            self._bury(running, code)
+        return False
+
+    def stop(self) -> None:
+        """Interrupt all nodes, wait, kill those that do not end."""
+        for running in self._running.values():
+            _signal(running, signal.SIGINT)
+        deadline = time.monotonic() + self._grace
+        for running in reversed(list(self._running.values())):
+            try:
+                running.process.wait(max(0.0, deadline - time.monotonic()))
+                detail = ""
+            except subprocess.TimeoutExpired:
+                detail = f"killed: it did not stop within {self._grace:g} s"
+            _signal(running, signal.SIGKILL)
+            running.process.wait()
+            running.log.close()
+            self._report(running.node.name, "stopped", detail)
+        self._running.clear()
+
+    def process_id(self, name: str) -> int:
+        """The process of a node."""
+        return self._running[name].process.pid
+
+    def _start(self, node: NodeSpec, deaths: deque[float] | None = None) -> None:
+        log = (self._logs / f"{node.name}.log").open("ab")
+        begin = log.tell()
+        command = self._command(node, self._run)
+        process = subprocess.Popen(
+            command,
+            env=for_interpreter(self._environment, command[0]),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._running[node.name] = _Running(node, process, log, begin, deaths or deque())
+
+    def _bury(self, running: _Running, code: int) -> None:
+        """Report a death with its last words; start the node again where that is safe, else end the run."""
+        _signal(running, signal.SIGKILL)
+        running.log.close()
+        name, words = running.node.name, self._last_words(running)
+        del self._running[name]
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        self._report(name, "died", f"{how}; last words: {words or 'none'}")
+        clean_shared_memory()
+        log = self._logs / f"{name}.log"
+        if code == USER_ERROR and words:
+            raise GraphError(words.splitlines()[-1])
+        if not running.node.restart:
+            raise GraphError(f"the node {name} {how}, and restarting it is not safe; see {log}, then use --resume.")
+        now = time.monotonic()
+        while running.deaths and now - running.deaths[0] > WINDOW:
+            running.deaths.popleft()
+        running.deaths.append(now)
+        if len(running.deaths) > RESTARTS:
+            raise GraphError(f"the node {name} died {len(running.deaths)} times in {WINDOW / 60:g} minutes; see {log}.")
+        self._start(running.node, running.deaths)
+        self._report(name, "restarted", "")
+
+    def _last_words(self, running: _Running) -> str:
+        """The end of what the node's last life wrote to its log."""
+        with (self._logs / f"{running.node.name}.log").open("rb") as file:
+            file.seek(running.begin)
+            lines = file.read().decode(errors="replace").strip().splitlines()
+        return "\n".join(lines[-LAST_WORDS:])
+
+
+def _signal(running: _Running, number: int) -> None:
+    """Signal the node and whatever it started: it leads a process group of its own."""
+    try:
+        os.killpg(running.process.pid, number)
+    except ProcessLookupError:
+        return
+
+
+def say(name: str, event: str, detail: str) -> None:
+    """A report for people, on stderr; a death is never silent."""
+    if event in ("died", "restarted") or detail:
+        print(f"[{name}] {event}{': ' if detail else ''}{detail}", file=sys.stderr, flush=True)
+
+
+def train_graph(
+    config: RunConfig,
+    run: RunFolder,
+    metrics: MetricsWriter,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    report: Report = say,
+) -> None:
+    """Train to `config.steps` with the run's graph, a process for each node; `stop()` ends it cleanly, resumable.
+
+    The run's demonstrations must be there. Raises `GraphError`.
+    """
+
+    def tell(name: str, event: str, detail: str) -> None:
+        metrics.write("node", name=name, event=event, detail=detail)
+        report(name, event, detail)
+
+    with Domain(run.path, os.environ.get("ROS_DOMAIN_ID")) as domain:
+        environment = ros_environment(os.environ, domain=domain.number)
+        try:
+            with Supervisor(graph(config), run.path, run.logs, environment, tell, grace=60.0) as nodes:
+                nodes.watch(stop)
+        finally:
+            clean_shared_memory(domain.number)
