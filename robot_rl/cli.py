@@ -113,14 +113,15 @@ def train(options: argparse.Namespace) -> int:
     if options.print_config:
         print(to_yaml(config), end="")
         return 0
+    from robot_rl.commands import check_transport, run_training
+
     check_sink(config.log)
     if not config.resume:
         refuse_existing(run.path)
+    check_transport(config)
     if options.dry_run:
         _describe(config, run, task)
         return 0
-    from robot_rl.commands import run_training
-
     return run_training(config, run)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import itertools
 import json
+import os
 import signal
 import threading
 import time
@@ -19,6 +21,7 @@ from rich.table import Table
 from controllers.exceptions import RenderingError
 from controllers.interface import Array, Image, Reading
 from robot_rl.config import RunConfig, save_config
+from robot_rl.exceptions import GraphError
 from robot_rl.live import LiveView
 from robot_rl.metrics import MetricsFollower, MetricsWriter
 from robot_rl.report import print_report, write_report, write_video
@@ -63,11 +66,35 @@ def run_training(config: RunConfig, run: RunFolder) -> int:
 
 
 def _train(config: RunConfig, run: RunFolder, metrics: MetricsWriter, stopped: threading.Event) -> None:
-    from robot_rl.training import prepare_demos, train_inprocess
+    from robot_rl.training import prepare_demos
 
     prepare_demos(config, run, metrics)
+    if stopped.is_set():
+        return
     metrics.write("phase", name="train")
-    train_inprocess(config, run, metrics, stop=stopped.is_set)
+    if config.transport == "inprocess":
+        from robot_rl.training import train_inprocess
+
+        train_inprocess(config, run, metrics, stop=stopped.is_set)
+    else:
+        from robot_rl.supervisor import train_graph
+
+        # the live view tells of nodes that die: it reads the same metrics
+        train_graph(config, run, metrics, stop=stopped.is_set, report=lambda name, event, detail: None)
+
+
+def check_transport(config: RunConfig) -> None:
+    """Before anything is written: raise `GraphError` where the graph of a run could not start on this machine."""
+    if config.transport == "inprocess":
+        return
+    from robot_rl.nodes.environment import Domain
+
+    if importlib.util.find_spec("rclpy") is None:
+        raise GraphError(
+            "ROS 2 is not installed; source a workspace, pip install 'robot_rl[ros]', or use --transport inprocess."
+        )
+    with Domain(config.run or Path("runs"), os.environ.get("ROS_DOMAIN_ID")):
+        return
 
 
 @contextmanager

@@ -26,6 +26,9 @@ WINDOW = 20
 RATE_WINDOW = 30.0
 """Seconds that speeds are taken over."""
 
+MESSAGE_LINES = 4
+"""Lines of a message that the live view shows; plain mode and the metrics have all of it."""
+
 PHASES = {"demos": "recording demonstrations", "pretrain": "pretraining", "train": "training", "eval": "evaluating"}
 
 
@@ -149,7 +152,7 @@ def view(progress: Progress, title: str, elapsed: float) -> RenderableType:
     if progress.nodes:
         parts.append(_nodes(progress.nodes))
     if progress.message:
-        parts.append(Text(progress.message, style="yellow"))
+        parts.append(Text("\n".join(progress.message.splitlines()[-MESSAGE_LINES:]), style="yellow"))
     return Panel(Group(*parts), title=title, title_align="left", subtitle="Ctrl-C stops; --resume goes on")
 
 
@@ -231,8 +234,8 @@ class LiveView:
             self._live.update(view(self.progress, self._title, time.monotonic() - self._began), refresh=True)
             return
         if self.progress.message != message:
-            self._console.print(self.progress.message, highlight=False)
+            self._console.print(self.progress.message, highlight=False, markup=False, soft_wrap=True)
         text = line(self.progress)
         if text != self._said:
-            self._console.print(f"{self._title}  {text}", highlight=False)
+            self._console.print(f"{self._title}  {text}", highlight=False, markup=False, soft_wrap=True)
             self._said = text

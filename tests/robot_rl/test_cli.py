@@ -196,3 +196,18 @@ def test_missing_extra_is_named(capsys, monkeypatch):
         assert code == 2
         assert f"pip install 'robot_rl[{name}]'" in err
         assert not Path(name).exists()
+
+
+@pytest.mark.parametrize("flags", [["--dry-run"], []])
+def test_a_graph_that_cannot_start_leaves_nothing_behind(capsys, monkeypatch, flags):
+    monkeypatch.setenv("ROS_DOMAIN_ID", "lounge")
+    code, _, err = said(capsys, "train", "reach", "--run", "mine", *flags)
+    assert (code, Path("mine").exists()) == (2, False)
+    assert "ROS_DOMAIN_ID is 'lounge'" in err
+
+
+def test_missing_ros_is_said_with_its_mend(capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    code, _, err = said(capsys, "train", "reach", "--run", "mine")
+    assert (code, Path("mine").exists()) == (2, False)
+    assert "--transport inprocess" in err
