@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial as bind
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +74,10 @@ def measure(quick: bool) -> list[Figure]:
     """All seeds of `peg_insert`, and in the long run those of `peg_insert_hard`."""
     partial = Partial("demo", quick)
     seeds = QUICK_SEEDS if quick else SEEDS
-    results = [partial.once(f"{TASK}-{seed}", lambda seed=seed: one_seed(partial.folder, TASK, seed)) for seed in seeds]
+    results = [partial.once(f"{TASK}-{seed}", bind(one_seed, partial.folder, TASK, seed)) for seed in seeds]
     figures = summarise(results)
     if not quick:
-        hard = [
-            partial.once(f"{HARD}-{seed}", lambda seed=seed: one_seed(partial.folder, HARD, seed))
-            for seed in HARD_SEEDS
-        ]
+        hard = [partial.once(f"{HARD}-{seed}", bind(one_seed, partial.folder, HARD, seed)) for seed in HARD_SEEDS]
         figures += summarise_hard(hard)
     return figures
 

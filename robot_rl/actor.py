@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from robot_rl.agents import Policy
 from robot_rl.config import LearnerConfig
-from robot_rl.data.transition import Transition
+from robot_rl.data.transition import Observation, Transition
 from robot_rl.envs.robot_env import RobotEnv
 from robot_rl.exceptions import RobotRLError
 from robot_rl.seeds import derive, episode_id
@@ -29,7 +29,10 @@ class ArmFault(RobotRLError):
 class ExperienceSink(Protocol):
     """Where steps go. `send` returns once the step is safe on this machine; it never waits for the learner."""
 
-    next_sequence: int
+    @property
+    def next_sequence(self) -> int:
+        """How many steps were sent so far."""
+        ...
 
     def send(self, transition: Transition) -> None: ...
 
@@ -116,6 +119,7 @@ class Actor:
 
     def _run_episode(self, steps: int, on_step: Callable[[int], None], stop: Callable[[], bool]) -> Episode:
         index, self._episode = self._episode, self._episode + 1
+        observation: Observation
         observation, info = self._env.reset(seed=derive(self._seed, "train", index))
         identity, began, total = episode_id(self._seed, self.name, index), info["stamp"], 0.0
         step, done = 0, False
@@ -128,7 +132,7 @@ class Actor:
         return Episode(index, step, total, info["success"], info["stamp"] - began, 0, fault=info.get("fault", ""))
 
     def _step(
-        self, episode: str, step: int, observation: Mapping[str, NDArray], info: Mapping[str, Any]
+        self, episode: str, step: int, observation: Observation, info: Mapping[str, Any]
     ) -> tuple[Transition, dict[str, Any]]:
         number = self._sink.next_sequence
         policy, version = self._weights.get(version_due(number, self._config))
@@ -154,7 +158,7 @@ class Actor:
         )
         return transition, after
 
-    def _propose(self, policy: Policy, observation: Mapping[str, NDArray], number: int) -> NDArray[np.float32]:
+    def _propose(self, policy: Policy, observation: Observation, number: int) -> NDArray[np.float32]:
         if number < self._config.random_steps:
             rng = np.random.default_rng(derive(self._seed, "random", number))
             return rng.uniform(-1, 1, self._env.action_space.shape).astype(np.float32)

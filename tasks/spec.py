@@ -105,6 +105,10 @@ class Expert(Protocol):
         """Action in [-1, 1], shape (action dimension,), as a policy would give it."""
 
 
+Randomise = Callable[["mujoco.MjModel", "mujoco.MjData", np.random.Generator], None]
+"""Draws an episode's scene in the twin: it may move mocap bodies and the task's own joints."""
+
+
 @dataclass(frozen=True)
 class TaskSpec:
     """One task. `reward` sees one reading and returns (reward, success).
@@ -129,7 +133,7 @@ class TaskSpec:
     gains: Gains
     reward: Callable[[Reading], tuple[float, bool]]
     expert: Callable[[TaskSpec], Expert]
-    randomise: Callable[[mujoco.MjModel, mujoco.MjData, np.random.Generator], None]
+    randomise: Randomise
     sim: Callable[[mujoco.MjModel, mujoco.MjData], Mapping[str, Array]]
     edit: Callable[[mujoco.MjSpec], None] | None = None
     action: ActionSpec = field(default_factory=ActionSpec)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -19,7 +19,7 @@ from robot_rl.rewards import RewardModel, TaskReward
 from tasks.spec import TaskSpec
 
 
-class RobotEnv(gymnasium.Env[dict[str, NDArray], NDArray]):
+class RobotEnv(gymnasium.Env[Any, Any]):
     """One task on one cell, at the task's rate.
 
     Actions are in [-1, 1], shape (task.action_dim,). An episode is *terminated* by success alone, and
@@ -27,7 +27,10 @@ class RobotEnv(gymnasium.Env[dict[str, NDArray], NDArray]):
     info: `success`, `stamp` (s), `tick`, and `fault` (the latch's reason) when there is one.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata: dict[str, Any] = {  # noqa: RUF012 -- Gymnasium declares it so
+        "render_modes": ["rgb_array"],
+        "render_fps": 10,
+    }
 
     def __init__(
         self,
@@ -87,7 +90,7 @@ class RobotEnv(gymnasium.Env[dict[str, NDArray], NDArray]):
             info["fault"] = reading.reason
         return self._observe(reading), float(result.value), result.success, truncated, info
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """The first camera that the cell delivers, or what the twin renders."""
         if self.render_mode != "rgb_array":
             return None

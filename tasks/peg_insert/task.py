@@ -14,7 +14,7 @@ import numpy as np
 from controllers import spatial
 from controllers.interface import Array, Pose, Reading
 from tasks.expert import Noise, steer
-from tasks.spec import ActionSpec, Gains, ObservationSpec, TaskSpec, Workspace
+from tasks.spec import ActionSpec, Gains, ObservationSpec, Randomise, TaskSpec, Workspace
 
 if TYPE_CHECKING:
     import mujoco
@@ -27,7 +27,7 @@ DEPTH = 0.025
 TIP = 0.040
 """From the tool point to the peg's tip along the tool's z, m."""
 CLEARANCE = 0.0005
-"""Radial play between peg and hole, m."""
+"""The hole's diameter minus the peg's, m."""
 INSERTED = Pose(RIM + np.array([0.0, 0.0, TIP - DEPTH]), DOWN)
 """Tool pose with the peg at the bottom of the nominal socket."""
 
@@ -39,7 +39,7 @@ def reward(reading: Reading) -> tuple[float, bool]:
     return float(success), success
 
 
-def hide_socket(offset: float, tilt: float):
+def hide_socket(offset: float, tilt: float) -> Randomise:
     """An episode's draw: the socket moved by up to `offset` m in x and y and tilted by up to `tilt` rad."""
 
     def randomise(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
@@ -86,7 +86,7 @@ class PegExpert:
 
 SPEC = TaskSpec(
     name="peg_insert",
-    summary="insert a round peg (0.5 mm play, 1 mm fillet) into a socket hidden within 1 mm and 1 degree",
+    summary="insert a round peg (0.5 mm clearance, 1 mm fillet) into a socket hidden within 1 mm and 1 degree",
     scene=Path(__file__).with_name("scene.xml"),
     home=np.array([0.0, 0.118, 0.0, -2.3937, 0.0, 2.5116, 0.7854]),
     start=Pose(RIM + np.array([0.0, 0.0, TIP + 0.065]), DOWN),

@@ -34,7 +34,7 @@ def test_the_inserted_peg_is_lifted_out_straight():
     reset = ScriptedReset(PEG)
     reading = reset(cell, 0)
     for height in (0.005, -0.022):
-        goal = Pose(PEG.anchor.position + [0, 0, 0.025 + height], PEG.anchor.quaternion)
+        goal = Pose(PEG.anchor.position + np.array([0, 0, 0.025 + height]), PEG.anchor.quaternion)
         for _ in range(30):
             cell.command(PoseTarget(goal, reading.tick))
             reading = cell.wait()
@@ -55,7 +55,7 @@ def test_the_inserted_peg_is_lifted_out_straight():
 
 
 def test_a_tool_that_was_pushed_out_of_the_box_comes_back():
-    tight = replace(PEG.workspace, low=PEG.workspace.low + [0.06, 0.0, 0.0])
+    tight = replace(PEG.workspace, low=PEG.workspace.low + np.array([0.06, 0.0, 0.0]))
     task = replace(PEG, workspace=tight, start_noise=np.array([0.005, 0.03, 0.03, 0.1]))
     cell = TwinCell(task)
     cell.data.qpos[0] += 0.25  # the whole arm turned, as by a person's push
