@@ -42,12 +42,7 @@ class BC:
     @classmethod
     def create(cls, config: LearnerConfig, spec: ObservationSpec, action_dim: int, seed: int) -> BC:
         settings = Settings(spec, action_dim, tuple(config.hidden), config.learning_rate)
-        key, convolution_key, actor_key = jax.random.split(jax.random.PRNGKey(seed), 3)
-        weights = {
-            "convolutions": init_convolutions(convolution_key, spec),
-            "actor": init_actor(actor_key, spec, action_dim, settings.hidden),
-        }
-        return cls(weights, optax.adam(config.learning_rate).init(weights), key, settings)
+        return _create(settings, seed)
 
     def update(self, batch: Batch) -> tuple[BC, dict[str, Array]]:
         """A step per slice of `batch` (slices, batch, ...)."""
@@ -58,6 +53,16 @@ class BC:
         return Policy(
             **weights, spec=self.settings.spec, action_dim=self.settings.action_dim, hidden=self.settings.hidden
         )
+
+
+@partial(jax.jit, static_argnums=0)
+def _create(s: Settings, seed: int) -> BC:
+    key, convolution_key, actor_key = jax.random.split(jax.random.PRNGKey(seed), 3)
+    weights = {
+        "convolutions": init_convolutions(convolution_key, s.spec),
+        "actor": init_actor(actor_key, s.spec, s.action_dim, s.hidden),
+    }
+    return BC(weights, optax.adam(s.learning_rate).init(weights), key, s)
 
 
 @partial(jax.jit, donate_argnums=0)

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import jax
@@ -82,8 +83,8 @@ class Policy:
             "hidden": self.hidden,
             "observation": dataclasses.asdict(self.spec),
         }
-        header = json.dumps(facts, sort_keys=True)
-        return safetensors.numpy.save(arrays, {"policy": header, "sha256": _digest(header, arrays)})
+        # one entry only: safetensors writes several in any order, and equal policies must be equal bytes
+        return safetensors.numpy.save(arrays, {"policy": json.dumps(facts | {"sha256": _digest(facts, arrays)})})
 
 
 def policy_from_bytes(message: bytes) -> tuple[Policy, int]:
@@ -91,26 +92,31 @@ def policy_from_bytes(message: bytes) -> tuple[Policy, int]:
     try:
         arrays = safetensors.numpy.load(message)
         length = int.from_bytes(message[:8], "little")
-        metadata = json.loads(message[8 : 8 + length])["__metadata__"]
-        header, digest = metadata["policy"], metadata["sha256"]
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        facts = json.loads(json.loads(message[8 : 8 + length])["__metadata__"]["policy"])
+        digest = facts.pop("sha256")
+    except (SafetensorError, LookupError, ValueError, TypeError, AttributeError) as error:
         raise DataError(
             f"the policy message of {len(message)} bytes does not decode ({error}); send it again"
         ) from error
-    if digest != _digest(header, arrays):
+    if digest != _digest(facts, arrays):
         raise DataError(f"the policy message of {len(message)} bytes fails its checksum; send it again")
     try:
-        facts = json.loads(header)
-        spec = _spec(facts["observation"])
-        action_dim, hidden, version = int(facts["action_dim"]), tuple(map(int, facts["hidden"])), int(facts["version"])
-    except (KeyError, ValueError, TypeError) as error:
+        spec, hidden = _spec(facts["observation"]), tuple(int(size) for size in facts["hidden"])
+        action_dim, version = int(facts["action_dim"]), int(facts["version"])
+    except (LookupError, ValueError, TypeError) as error:
         raise DataError(f"the policy message lacks or garbles {error}; it comes from another release") from error
-    key = jax.ShapeDtypeStruct((2,), jnp.uint32)
-    template = {
-        "convolutions": jax.eval_shape(lambda k: init_convolutions(k, spec), key),
-        "actor": jax.eval_shape(lambda k: init_actor(k, spec, action_dim, hidden), key),
-    }
-    return Policy(**from_named_leaves(template, arrays), spec=spec, action_dim=action_dim, hidden=hidden), version
+    weights = from_named_leaves(_shapes(spec, action_dim, hidden), arrays)
+    return Policy(**weights, spec=spec, action_dim=action_dim, hidden=hidden), version
+
+
+@lru_cache(maxsize=8)
+def _shapes(spec: ObservationSpec, action_dim: int, hidden: tuple[int, ...]) -> Params:
+    """What a policy's arrays must look like; nothing is allocated."""
+
+    def create(key: Array) -> Params:
+        return {"convolutions": init_convolutions(key, spec), "actor": init_actor(key, spec, action_dim, hidden)}
+
+    return jax.eval_shape(create, jax.ShapeDtypeStruct((2,), jnp.uint32))
 
 
 def _spec(facts: dict[str, Any]) -> ObservationSpec:
@@ -118,8 +124,8 @@ def _spec(facts: dict[str, Any]) -> ObservationSpec:
     return ObservationSpec(tuple((str(name), int(size)) for name, size in facts["vectors"]), images)
 
 
-def _digest(header: str, arrays: dict[str, NDArray]) -> str:
-    digest = hashlib.sha256(header.encode())
+def _digest(facts: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> str:
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}".encode())
         digest.update(arrays[name].tobytes())

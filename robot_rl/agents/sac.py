@@ -66,27 +66,7 @@ class SAC:
             spec, action_dim, tuple(config.hidden), config.critics, config.critic_subset,
             config.learning_rate, config.discount, config.tau, config.entropy_backup,
         )  # fmt: skip
-        key, actor_key, *critic_keys = jax.random.split(jax.random.PRNGKey(seed), 5)
-        sizes = (input_size(spec) + action_dim, *settings.hidden, 1)
-        critic = {
-            "convolutions": init_convolutions(critic_keys[0], spec),
-            "projection": init_projections(critic_keys[1], spec),
-            "ensemble": init_ensemble(critic_keys[2], config.critics, sizes, layer_norm=config.layer_norm),
-        }
-        actor = init_actor(actor_key, spec, action_dim, settings.hidden)
-        log_temperature = jnp.log(jnp.float32(config.initial_temperature))
-        optimiser = optax.adam(config.learning_rate)
-        return cls(
-            actor,
-            critic,
-            jax.tree.map(jnp.copy, _head(critic)),
-            log_temperature,
-            optimiser.init(actor),
-            optimiser.init(critic),
-            optimiser.init(log_temperature),
-            key,
-            settings,
-        )
+        return _create(settings, config.layer_norm, config.initial_temperature, seed)
 
     def update(self, batch: Batch) -> tuple[SAC, dict[str, Array]]:
         """A critic step per slice of `batch` (slices, batch, ...), then one of actor and temperature on the last."""
@@ -95,6 +75,23 @@ class SAC:
     def policy(self) -> Policy:
         convolutions, actor = jax.tree.map(jnp.copy, (self.critic["convolutions"], self.actor))
         return Policy(convolutions, actor, self.settings.spec, self.settings.action_dim, self.settings.hidden)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _create(s: Settings, layer_norm: bool, initial_temperature: float, seed: int) -> SAC:
+    key, actor_key, *critic_keys = jax.random.split(jax.random.PRNGKey(seed), 5)
+    critic = {
+        "convolutions": init_convolutions(critic_keys[0], s.spec),
+        "projection": init_projections(critic_keys[1], s.spec),
+        "ensemble": init_ensemble(
+            critic_keys[2], s.critics, (input_size(s.spec) + s.action_dim, *s.hidden, 1), layer_norm=layer_norm
+        ),
+    }
+    actor = init_actor(actor_key, s.spec, s.action_dim, s.hidden)
+    log_temperature = jnp.log(jnp.float32(initial_temperature))
+    optimiser = optax.adam(s.learning_rate)
+    optimisers = optimiser.init(actor), optimiser.init(critic), optimiser.init(log_temperature)
+    return SAC(actor, critic, _head(critic), log_temperature, *optimisers, key, s)
 
 
 def _head(critic: Params) -> Params:

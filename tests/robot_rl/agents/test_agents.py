@@ -1,0 +1,22 @@
+import dataclasses
+
+import pytest
+
+from robot_rl.agents import Agent, make_agent
+from robot_rl.exceptions import ConfigError
+from tests.robot_rl.learning import SMALL, transition
+
+
+@pytest.mark.parametrize("name", ["rlpd", "sac", "bc"])
+def test_every_agent_is_an_agent(name):
+    assert isinstance(make_agent(name, SMALL, transition().observation, 2, 0), Agent)
+
+
+def test_an_unknown_name_lists_the_choices():
+    with pytest.raises(ConfigError, match="'ppo'; choose one of bc, rlpd, sac"):
+        make_agent("ppo", SMALL, transition().observation, 2, 0)
+
+
+def test_a_subset_larger_than_the_ensemble_is_refused():
+    with pytest.raises(ConfigError, match="critic_subset is 4"):
+        make_agent("rlpd", dataclasses.replace(SMALL, critic_subset=4), transition().observation, 2, 0)

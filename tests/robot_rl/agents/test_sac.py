@@ -1,0 +1,203 @@
+"""The update rule against known answers, and learning of a small sparse task from demonstrations."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from robot_rl.agents import make_agent, policy_from_bytes
+from robot_rl.config import LearnerConfig, RunConfig
+from robot_rl.data.replay import Batch
+from robot_rl.learner import Learner
+from tests.robot_rl.learning import transition
+
+CONFIG = LearnerConfig(critics=3, critic_subset=3, hidden=(16, 16), discount=0.5, tau=0.1, learning_rate=3e-3)
+EXAMPLE = {"pose": np.zeros(3, np.float32)}
+
+
+def batch(slices=4, size=32, seed=0, **constants):
+    rng = np.random.default_rng(seed)
+    values = {
+        "observation": {"pose": rng.normal(size=(slices, size, 3)).astype(np.float32)},
+        "action": rng.uniform(-1, 1, (slices, size, 2)).astype(np.float32),
+        "reward": rng.normal(size=(slices, size)).astype(np.float32),
+        "terminated": np.zeros((slices, size), np.float32),
+        "next_observation": {"pose": rng.normal(size=(slices, size, 3)).astype(np.float32)},
+    }
+    for name, value in constants.items():
+        values[name] = np.full((slices, size), value, np.float32)
+    return Batch(**values)
+
+
+def agent(**changes):
+    return make_agent("rlpd", dataclasses.replace(CONFIG, **changes), EXAMPLE, 2, seed=0)
+
+
+def kept(tree):
+    """A copy that outlives the update, which reuses the memory."""
+    return jax.tree.map(np.array, tree)
+
+
+@pytest.mark.parametrize("terminated, expected", [(0, 1 / (1 - 0.5)), (1, 1.0)])
+def test_bootstrapping_stops_at_terminated_only(terminated, expected):
+    """Reward 1 for ever is worth 1 / (1 - discount); reward 1 and the end is worth 1."""
+    learner = agent()
+    for seed in range(100):
+        learner, metrics = learner.update(batch(seed=seed, reward=1, terminated=terminated))
+    assert float(metrics["q"]) == pytest.approx(expected, rel=0.05)
+
+
+def test_truncated_transitions_bootstrap():
+    """`truncated` is no part of a batch: a time limit looks like any other step."""
+    config = RunConfig("t", agent="sac", learner=dataclasses.replace(CONFIG, start=20, block=1, utd=4, batch=32))
+    learner = Learner(config, EXAMPLE, 2)
+    pose = {"pose": np.ones(3, np.float32)}
+    ends = [transition(i, observation=pose, following=pose, reward=1.0, truncated=True) for i in range(170)]
+    learner.receive(ends)
+    while learner.ready():
+        metrics = learner.update_block()
+    assert metrics["q"] == pytest.approx(2, rel=0.05)
+
+
+def test_target_follows_the_critic_by_tau():
+    before = agent()
+    old = kept(before.target)
+    after, _ = before.update(batch(slices=1))
+    new = kept({name: after.critic[name] for name in old})
+    expected = jax.tree.map(lambda o, n: 0.9 * o + 0.1 * n, old, new)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), kept(after.target), expected)
+
+
+def test_one_actor_step_for_a_block_of_critic_steps():
+    after, _ = agent().update(batch(slices=4))
+    count = {name: int(getattr(after, f"{name}_optimiser")[0].count) for name in ("actor", "critic", "temperature")}
+    assert count == {"actor": 1, "critic": 4, "temperature": 1}
+
+
+def test_first_critic_loss_by_hand():
+    """With all members in the minimum and a policy without noise, the loss is a closed formula."""
+    learner = agent()
+    last = learner.actor["mlp"][-1]
+    quiet = {"kernel": last["kernel"].at[:, 2:].set(0), "bias": last["bias"].at[2:].set(-20.0)}
+    learner = dataclasses.replace(learner, actor=learner.actor | {"mlp": [*learner.actor["mlp"][:-1], quiet]})
+    policy, critic = learner.policy(), kept(learner.critic["ensemble"])
+    data = batch(slices=1, terminated=0)
+
+    def q(member, pose, action):
+        x = np.concatenate([pose, action], -1)
+        for layer in critic[:-1]:
+            x = x @ layer["kernel"][member] + layer["bias"][member]
+            x = np.maximum((x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6), 0)
+        return (x @ critic[-1]["kernel"][member] + critic[-1]["bias"][member])[..., 0]
+
+    following = data.next_observation["pose"][0]
+    action = np.stack([policy.act({"pose": pose}, None) for pose in following])
+    target = data.reward[0] + 0.5 * np.min([q(m, following, action) for m in range(3)], 0)
+    errors = [q(m, data.observation["pose"][0], data.action[0]) - target for m in range(3)]
+    _, metrics = learner.update(data)
+    assert float(metrics["critic_loss"]) == pytest.approx(np.mean(np.square(errors)), rel=1e-4)
+
+
+@pytest.mark.parametrize("log_std, sign", [(-3.0, 1), (-0.3, -1)])
+def test_temperature_rises_when_entropy_is_too_low_and_falls_when_too_high(log_std, sign):
+    learner = agent()
+    last = learner.actor["mlp"][-1]
+    fixed = {"kernel": jnp.zeros_like(last["kernel"]), "bias": last["bias"].at[2:].set(log_std)}
+    learner = dataclasses.replace(learner, actor=learner.actor | {"mlp": [*learner.actor["mlp"][:-1], fixed]})
+    before = float(learner.log_temperature)
+    after, metrics = learner.update(batch())
+    assert np.sign(float(after.log_temperature) - before) == sign
+    assert np.sign(-1 - float(metrics["entropy"])) == sign  # the target is minus half the actions
+
+
+def test_entropy_backup_raises_the_value_of_an_uncertain_future():
+    plain, backed = agent(initial_temperature=1.0), agent(initial_temperature=1.0, entropy_backup=True)
+    for seed in range(40):
+        data = batch(seed=seed, reward=0)
+        plain, metrics = plain.update(data)
+        backed, backed_metrics = backed.update(data)
+    assert float(backed_metrics["entropy"]) > 0.3
+    assert float(backed_metrics["q"]) > float(metrics["q"]) + 0.1
+
+
+def test_policy_keeps_its_weights_when_the_agent_learns_on():
+    learner = agent()
+    policy = learner.policy()
+    before = policy.act(EXAMPLE, None)
+    learner, _ = learner.update(batch())
+    np.testing.assert_array_equal(policy.act(EXAMPLE, None), before)
+    assert not np.array_equal(learner.policy().act(EXAMPLE, None), before)
+
+
+class Point:
+    """A point in the unit square that must come within 0.1 of the goal; reward 1 there, else 0."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng(seed)
+
+    def reset(self):
+        self.point, self.goal = self.rng.uniform(-1, 1, (2, 2))
+        return self.observation()
+
+    def observation(self):
+        return {"goal": self.goal.astype(np.float32), "point": self.point.astype(np.float32)}
+
+    def step(self, action):
+        self.point = np.clip(self.point + 0.15 * action, -1, 1)
+        reached = bool(np.linalg.norm(self.point - self.goal) < 0.1)
+        return self.observation(), float(reached), reached
+
+
+def episodes(world, act, sequence, limit=25):
+    """Endless transitions of `act(observation, sequence)`."""
+    while True:
+        observation = world.reset()
+        for step in range(limit):
+            action = act(observation, sequence)
+            following, reward, reached = world.step(action)
+            fields = {"reward": reward, "terminated": reached, "truncated": not reached and step == limit - 1}
+            yield transition(sequence, observation=observation, following=following, action=action, **fields)
+            sequence, observation = sequence + 1, following
+            if reached:
+                break
+
+
+def success_rate(policy, count=50):
+    world, wins = Point(99), 0
+    for _ in range(count):
+        observation, reached = world.reset(), False
+        for _ in range(25):
+            observation, _, reached = world.step(policy.act(observation, None))
+            wins += reached
+            if reached:
+                break
+    return wins / count
+
+
+def test_sparse_reaching_is_learnt_from_a_few_demonstrations():
+    rng = np.random.default_rng(1)
+
+    def expert(observation, _):
+        action = (observation["goal"] - observation["point"]) / 0.15 + rng.normal(0, 0.3, 2)
+        return action.clip(-1, 1).astype(np.float32)
+
+    steps = episodes(Point(1), expert, 0)
+    demos = [next(steps) for _ in range(300)]
+    config = LearnerConfig(critics=2, hidden=(64, 64), batch=64, start=100, discount=0.9, tau=0.02, learning_rate=1e-3)
+    learner = Learner(RunConfig("point", learner=config), demos[0].observation, 2, demos)
+    policy, _ = policy_from_bytes(learner.policy_bytes())
+    assert success_rate(policy) < 0.5
+    key = jax.random.PRNGKey(0)
+
+    def explore(observation, sequence):
+        return policy.act(observation, jax.random.fold_in(key, sequence))
+
+    stream = episodes(Point(2), explore, 0)
+    for _ in range(1500):
+        learner.receive([next(stream)])
+        if learner.ready():
+            learner.update_block()
+            policy, _ = policy_from_bytes(learner.policy_bytes())
+    assert success_rate(policy) >= 0.9

@@ -1,0 +1,54 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from robot_rl.nets.mlp import apply_ensemble, apply_mlp, choose_members, init_ensemble, init_mlp, layer_norm
+
+KEY = jax.random.PRNGKey(0)
+
+
+def test_mlp_is_the_textbook_formula():
+    layers = init_mlp(KEY, (3, 5, 2))
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    hidden = np.maximum(x @ np.asarray(layers[0]["kernel"]) + layers[0]["bias"], 0)
+    expected = hidden @ np.asarray(layers[1]["kernel"]) + layers[1]["bias"]
+    np.testing.assert_allclose(apply_mlp(layers, x), expected, rtol=1e-5)
+
+
+def test_layer_norm_has_mean_shift_and_deviation_scale():
+    x = 7 + 3 * np.random.default_rng(0).normal(size=(10, 256)).astype(np.float32)
+    y = np.asarray(layer_norm(jnp.asarray(x), jnp.full(256, 2.0), jnp.full(256, 5.0)))
+    np.testing.assert_allclose(y.mean(-1), 5, atol=1e-4)
+    np.testing.assert_allclose(y.std(-1), 2, atol=1e-4)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_ensemble_is_its_members_one_by_one(norm):
+    layers = jax.jit(lambda key: init_ensemble(key, 3, (4, 8, 8, 1), layer_norm=norm))(KEY)
+    x = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    together = jax.jit(apply_ensemble)(layers, x)
+    assert together.shape == (3, 6, 1)
+    for member in range(3):
+        alone = jax.jit(apply_mlp)(jax.tree.map(lambda leaf, m=member: leaf[m], layers), x)
+        np.testing.assert_allclose(together[member], alone, rtol=1e-5, atol=1e-6)
+    assert not np.allclose(together[0], together[1])
+
+
+def test_subset_minimum_has_the_expected_distribution():
+    """Of members worth 1, 2 and 3, the minimum over two at random is 1 twice in three times, else 2."""
+    layers = [{"kernel": jnp.zeros((3, 1, 1)), "bias": jnp.array([[1.0], [2.0], [3.0]])}]
+
+    @jax.jit
+    @jax.vmap
+    def minimum(key):
+        return apply_ensemble(choose_members(key, layers, 3, 2), jnp.zeros((1, 1))).min()
+
+    values = np.asarray(minimum(jax.random.split(KEY, 600)))
+    assert set(values) == {1.0, 2.0}
+    assert np.mean(values == 1) == pytest.approx(2 / 3, abs=0.06)
+
+
+def test_all_members_are_kept_in_order():
+    layers = init_ensemble(KEY, 3, (2, 1))
+    assert choose_members(KEY, layers, 3, 3) is layers
