@@ -13,7 +13,7 @@ from controllers.limits import FR3
 from controllers.twin import loop
 from controllers.twin.compose import JOINTS, compose
 from controllers.twin.description import robot_description
-from controllers.twin.render import Renderer
+from controllers.twin.render import Stage
 from tasks.spec import CameraSpec, TaskSpec
 
 _STATE = mujoco.mjtState
@@ -46,7 +46,7 @@ class TwinCell:
         self.period = task.period
         self.joint_names = JOINTS
         self.robot_description = robot_description()
-        self.model = compose(task)
+        self.model = compose(task, shapes=False)
         self.data = mujoco.MjData(self.model)
         self.controller = Controller(
             FR3,
@@ -61,7 +61,7 @@ class TwinCell:
         self._fingers = slice(len(JOINTS), len(JOINTS) + (2 if task.gripper else 0))
         self._tare = np.zeros(6)
         self._reading: Reading | None = None
-        self._renderers: dict[bool, Renderer] = {}
+        self._stage: Stage | None = None
         self.teleport_home()
         self.reset_scene(seed)
 
@@ -121,10 +121,9 @@ class TwinCell:
         self.controller.recover()
 
     def close(self) -> None:
-        """Free the renderers."""
-        for renderer in self._renderers.values():
-            renderer.close()
-        self._renderers.clear()
+        """Free what the pictures needed."""
+        if self._stage is not None:
+            self._stage.close()
 
     # What only the twin can do.
 
@@ -142,7 +141,8 @@ class TwinCell:
         """Send the fingers to an opening in m, within what they can do; nothing where the task has no gripper."""
         if self.task.gripper is not None:
             self._changed()
-            self.data.ctrl[:2] = np.clip(width / 2, *self.model.actuator_ctrlrange[0])
+            low, high = self.model.actuator_ctrlrange[0]
+            self.data.ctrl[:2] = min(max(width / 2, low), high)
 
     def teleport_home(self) -> None:
         """Put the arm at the task's home at rest, with the reference there and all targets forgotten."""
@@ -175,9 +175,9 @@ class TwinCell:
 
     def render(self, camera: CameraSpec, *, pretty: bool = False) -> Image:
         """Picture (height, width, 3) uint8 of the present state; pretty: with shadows, for people."""
-        if pretty not in self._renderers:
-            self._renderers[pretty] = Renderer(self.model, pretty=pretty)
-        return self._renderers[pretty].render(self.data, camera.name, camera.width, camera.height)
+        if self._stage is None:
+            self._stage = Stage(compose(self.task))
+        return self._stage.render(self.data, camera.name, camera.width, camera.height, pretty=pretty)
 
     # Inside.
 

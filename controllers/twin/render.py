@@ -90,6 +90,35 @@ class Renderer:
         self.close()
 
 
+class Stage:
+    """A scene with all its shapes, posed like a simulation of the same scene that leaves some out.
+
+    Pictures come from `Renderer`s, each made when first needed; see there for what is raised.
+    """
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        self._model, self._data = model, mujoco.MjData(model)
+        self._renderers: dict[bool, Renderer] = {}
+
+    def render(self, data: mujoco.MjData, camera: str, width: int, height: int, *, pretty: bool = False) -> Image:
+        """Picture (height, width, 3) uint8 of the state in `data`."""
+        if pretty not in self._renderers:
+            self._renderers[pretty] = Renderer(self._model, pretty=pretty)
+        self._data.qpos[:] = data.qpos
+        self._data.mocap_pos[:] = data.mocap_pos
+        self._data.mocap_quat[:] = data.mocap_quat
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_comPos(self._model, self._data)
+        mujoco.mj_camlight(self._model, self._data)
+        return self._renderers[pretty].render(self._data, camera, width, height)
+
+    def close(self) -> None:
+        """Free the renderers."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
+
+
 def _context(model: mujoco.MjModel) -> Any:
     """An OpenGL context: EGL, imported only now, unless the user's `MUJOCO_GL` names another kind."""
     kind = os.environ.get("MUJOCO_GL", "egl").lower()
