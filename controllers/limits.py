@@ -18,6 +18,9 @@ from controllers.interface import Array
 
 Counts = NDArray[np.int64]
 
+ROUNDING = 1e-7
+"""m and rad; far above that of an angle near 0, which is about the root of double precision."""
+
 SHARE = 0.8
 """Part of a vendor's limit that a command may use; for positions, of the range about its middle."""
 
@@ -147,12 +150,12 @@ def swing_twist(bounds: Record, quaternion: Array) -> tuple[float, float, float,
 
 @njit(cache=True)
 def inside(bounds: Record, position: Array, quaternion: Array) -> bool:
-    """Whether a pose lies in the workspace."""
+    """Whether a pose lies in the workspace, rounding aside: what was clamped to its edge is inside."""
     for i in range(3):
-        if not bounds.box[0, i] <= position[i] <= bounds.box[1, i]:
+        if not bounds.box[0, i] - ROUNDING <= position[i] <= bounds.box[1, i] + ROUNDING:
             return False
     tilt, _, _, yaw = swing_twist(bounds, quaternion)
-    return tilt <= bounds.tilt and abs(yaw) <= bounds.yaw
+    return tilt <= bounds.tilt + ROUNDING and abs(yaw) <= bounds.yaw + ROUNDING
 
 
 @njit(cache=True)

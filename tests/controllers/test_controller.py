@@ -136,6 +136,27 @@ def test_targets_are_clamped_to_the_box_and_to_the_turn(controller):
     assert controller.clamps == {"box": 1, "turn": 1, "twist": 1}
 
 
+def test_between_two_corners_of_the_turn_the_reference_does_not_cut_outside(controller):
+    def corner(axis, yaw, tilt=0.3):
+        lean = spatial.exp(tilt * np.array([np.cos(axis), np.sin(axis), 0.0]))
+        return spatial.multiply(DOWN, spatial.multiply(lean, spatial.exp(np.array([0.0, 0.0, yaw]))))
+
+    bounds = controller.arrays.bounds
+    here, there = corner(3.49, -0.8), corner(4.29, 0.8)
+    middle = limits.swing_twist(bounds, spatial.slerp(here, there, 0.5))
+    assert middle[0] > 0.32, "the shortest arc between the two would leave the cone"
+    controller.seed(np.array([0.5, 0.0, 0.3]), corner(3.49, -0.7999, 0.2999))
+    rig, tau, zeros = still(), np.zeros(7), np.zeros(7)
+    for i in range(1200):
+        if i % 100 == 0:
+            controller.submit("policy", target(i, quaternion=there))
+        position, quaternion = np.array([0.5, 0.0, 0.3]), here
+        tick(controller.arrays, rig.jacobian, rig.mass, HOME, zeros, zeros, position, quaternion, tau)
+        tilt, _, _, yaw = limits.swing_twist(bounds, controller.reference.quaternion)
+        assert tilt <= 0.3 + 1e-9 and abs(yaw) <= 0.8 + 1e-9
+    assert yaw == pytest.approx(0.8, abs=1e-3)
+
+
 pose_numbers = st.floats(-3, 3) | st.floats()
 commands = st.tuples(
     matrices(float, 3, elements=pose_numbers),
@@ -327,6 +348,9 @@ def test_a_latched_arm_yields_to_a_push_without_swinging():
     pushed = rig.run(4.0)[:, 1] - start[1]
     assert 0.02 < pushed[-1] < 0.06
     assert pushed.max() < 1.05 * pushed[-1]
+    rig.data.xfrc_applied[:] = 0.0
+    back = rig.run(4.0)[:, 1] - start[1]
+    assert back.min() > -0.02 * pushed[-1] and back[-1] < 0.5 * pushed[-1]
 
 
 @pytest.mark.parametrize("field", ["qpos", "qvel"])

@@ -134,6 +134,9 @@ def test_beyond_its_speed_a_joint_is_slowed_and_not_pushed():
     assert torque[3] < -5.0
     assert torque[5] == 5.0
     assert tally[limits.VELOCITY] == 1
+    torque = np.full(7, 5.0)
+    limits.guard_joints(record, 1e-3 * np.eye(7), HOME, dq, 1e-3, torque, tally)
+    assert -0.5 < torque[3] < 0.0, "a light joint is damped little, but nothing drives it on"
 
 
 def test_torque_and_its_rate_stay_at_four_fifths():
