@@ -83,7 +83,7 @@ class Supervisor:
         while not stop():
             if self.poll():
                 return
-            time.sleep(POLL)
+            self.wait()
 
     def poll(self) -> bool:
         """Look once: restart what died. True when the run is finished. Raises `GraphError`."""
@@ -95,6 +95,10 @@ class Supervisor:
                 return True
             self._bury(running, code)
         return False
+
+    def wait(self) -> None:
+        """Sleep between two looks."""
+        time.sleep(POLL)
 
     def stop(self) -> None:
         """Interrupt all nodes, wait, kill those that do not end."""

@@ -1,0 +1,89 @@
+import fcntl
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from robot_rl.exceptions import GraphError
+from robot_rl.nodes import environment
+from robot_rl.nodes.environment import Domain, clean_shared_memory, for_interpreter, ros_environment
+
+
+@pytest.fixture(autouse=True)
+def own_locks(tmp_path, monkeypatch):
+    """Locks of this test alone."""
+    monkeypatch.setattr(environment.tempfile, "gettempdir", lambda: str(tmp_path))
+
+
+def test_what_ros_from_pip_needs_is_set_and_what_the_user_set_stays():
+    made = ros_environment({"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp", "PATH": "/bin"}, domain=7)
+    assert made["RMW_IMPLEMENTATION"] == "rmw_cyclonedds_cpp"
+    assert made["AMENT_PREFIX_PATH"] == sys.prefix
+    assert made["ROS_DOMAIN_ID"] == "7"
+    assert made["PATH"] == "/bin"
+    assert "fastdds.xml" in made["FASTRTPS_DEFAULT_PROFILES_FILE"]
+
+
+def test_another_interpreter_finds_its_own_libraries():
+    parent = {"_ROS_WHEELS_BOOTSTRAP_COMPLETE": "1"}
+    assert for_interpreter(parent, "/usr/bin/python3") == {}
+    assert for_interpreter(parent, sys.executable) == parent
+
+
+def test_two_runs_get_two_domains(tmp_path):
+    with Domain(tmp_path / "a") as first, Domain(tmp_path / "b") as second:
+        assert first.number != second.number
+        number = first.number
+    with Domain(tmp_path / "c") as again:
+        assert again.number == number
+
+
+def test_the_users_domain_is_respected_and_refused_while_another_run_has_it(tmp_path):
+    with Domain(tmp_path / "first", "42") as domain:
+        assert domain.number == 42
+        with pytest.raises(GraphError, match=r"domain 42 is in use by run .*first.*ROS_DOMAIN_ID"):
+            Domain(tmp_path / "second", "42")
+    Domain(tmp_path / "third", "42").close()
+
+
+@pytest.mark.parametrize("wanted", ["", "many", "-1", "233"])
+def test_a_domain_that_is_none_is_refused(tmp_path, wanted):
+    with pytest.raises(GraphError, match="ROS_DOMAIN_ID is"):
+        Domain(tmp_path, wanted)
+
+
+def test_a_domain_whose_ports_are_open_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "_domains_with_sockets", lambda: {1, 2})
+    with Domain(tmp_path) as domain:
+        assert domain.number == 3
+
+
+def test_the_lock_dies_with_its_process(tmp_path):
+    code = (
+        "import sys, tempfile; from pathlib import Path; tempfile.tempdir = sys.argv[1];"
+        "from robot_rl.nodes.environment import Domain; d = Domain(Path('x'), '50'); import os; os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
+    Domain(tmp_path, "50").close()
+
+
+def test_only_abandoned_shared_memory_goes(tmp_path):
+    past = time.time() - 60
+    for name in ("fastrtps_dead", "fastrtps_alive"):
+        (tmp_path / name).touch()
+        (tmp_path / f"{name}_el").touch()
+        os.utime(tmp_path / f"{name}_el", (past, past))
+    (tmp_path / "fastrtps_new_el").touch()
+    (tmp_path / "fastrtps_port7900").touch()
+    (tmp_path / "fastrtps_port8150").touch()
+    with (tmp_path / "fastrtps_alive_el").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert clean_shared_memory(2, tmp_path) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "fastrtps_alive",
+        "fastrtps_alive_el",
+        "fastrtps_new_el",
+        "fastrtps_port8150",
+    ]

@@ -1,0 +1,112 @@
+import ast
+import dataclasses
+import importlib.util
+import runpy
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import robot_rl.nodes
+import tasks
+from robot_rl.config import effective
+from robot_rl.exceptions import ConfigError
+from robot_rl.graph import graph
+from robot_rl.nodes import run_node
+from robot_rl.runs import RunFolder
+
+LAUNCH = Path(__file__).parents[2] / "launch" / "train.launch.py"
+
+
+def nodes(**values):
+    return {node.name: node for node in graph(effective(tasks.load("reach"), values))}
+
+
+def test_the_graph_names_the_nodes_and_which_of_them_may_be_restarted():
+    found = nodes()
+    assert list(found) == ["arm", "reward", "reset", "learner", "actor"]
+    assert [name for name, node in found.items() if not node.restart] == ["arm"]
+    assert [name for name, node in found.items() if node.finishes] == ["actor"]
+
+
+def test_pixels_need_a_camera_node_each():
+    found = nodes(obs="pixels")
+    assert found["camera_wrist"].parameters == {"camera": "wrist"}
+    assert found["camera_front"].module == "camera"
+
+
+def test_every_module_exists_and_the_graph_itself_needs_no_ros():
+    for node in nodes(obs="pixels").values():
+        spec = importlib.util.find_spec(f"robot_rl.nodes.{node.module}")
+        assert spec is not None
+        tree = ast.parse(Path(spec.origin).read_text())
+        assert "main" in [item.name for item in tree.body if isinstance(item, ast.FunctionDef)]
+    source = Path(sys.modules["robot_rl.graph"].__file__).read_text()
+    assert "rclpy" not in source
+
+
+@pytest.fixture
+def run(tmp_path):
+    config = effective(tasks.load("reach"), {"demos": "0"})
+    return RunFolder.create(dataclasses.replace(config, run=tmp_path / "run"))
+
+
+def test_an_unknown_node_is_refused_with_the_choices(run):
+    with pytest.raises(ConfigError, match=r"no node 'leaner'.*arm, reward, reset, learner, actor"):
+        run_node("leaner", run.path)
+
+
+class Recorded:
+    """Stands in for any class of `launch`."""
+
+    def __init__(self, *args, **values):
+        self.args, self.values = args, values
+
+    def perform(self, context):
+        return context
+
+
+@pytest.fixture
+def fake_launch(monkeypatch):
+    names = {
+        "launch": ["LaunchDescription"],
+        "launch.actions": [
+            "DeclareLaunchArgument",
+            "EmitEvent",
+            "ExecuteProcess",
+            "OpaqueFunction",
+            "RegisterEventHandler",
+        ],
+        "launch.event_handlers": ["OnProcessExit"],
+        "launch.events": ["Shutdown"],
+        "launch.substitutions": ["LaunchConfiguration"],
+    }
+    for module, classes in names.items():
+        fake = types.ModuleType(module)
+        for name in classes:
+            setattr(fake, name, type(name, (Recorded,), {}))
+        monkeypatch.setitem(sys.modules, module, fake)
+
+
+def test_ros2_launch_starts_the_same_processes(fake_launch, run):
+    module = runpy.run_path(str(LAUNCH))
+    declared, started = module["generate_launch_description"]().args[0]
+    assert declared.args == ("run",)
+    actions = started.values["function"](str(run.path))
+    processes = [action for action in actions if type(action).__name__ == "ExecuteProcess"]
+    expected = graph(run.config())
+    assert [process.values["cmd"] for process in processes] == [node.command(run.path) for node in expected]
+    respawned = {process.values["name"] for process in processes if process.values["respawn"]}
+    assert respawned == {"reward", "reset", "learner"}
+    assert processes[0].values["additional_env"]["RMW_IMPLEMENTATION"] == "rmw_fastrtps_cpp"
+    handlers = [action for action in actions if type(action).__name__ == "RegisterEventHandler"]
+    assert [handler.args[0].values["target_action"].values["name"] for handler in handlers] == ["arm", "actor"]
+
+
+def test_the_package_that_holds_the_nodes_imports_without_ros():
+    tree = ast.parse(Path(robot_rl.nodes.__file__).read_text())
+    imported = {name.name for item in ast.walk(tree) if isinstance(item, ast.Import) for name in item.names} | {
+        item.module for item in ast.walk(tree) if isinstance(item, ast.ImportFrom)
+    }
+    assert not any(name.startswith("rclpy") for name in imported)
