@@ -213,6 +213,25 @@ def test_state_vector_round_trip(tmp_path):
         two.set_state_vector(np.zeros(3))
 
 
+def test_a_thing_at_rest_wakes_when_it_is_put_elsewhere_or_loses_its_support(tmp_path):
+    cell = TwinCell(make_task(tmp_path, PLATE))
+    ball = cell.model.joint(7).qposadr[0]
+    for _ in range(10):
+        cell.wait()
+    state = cell.state_vector()
+    cell.data.qpos[ball : ball + 3] = [0.45, 0.05, 0.235]
+    cell.set_state_vector(cell.state_vector())
+    cell.wait()
+    assert cell.data.body("ball").xpos[2] == pytest.approx(0.23, abs=1e-3)
+    cell.data.mocap_pos[0, 2] = 0.1
+    cell.set_state_vector(cell.state_vector())
+    for _ in range(3):
+        cell.wait()
+    assert cell.data.body("ball").xpos[2] == pytest.approx(0.13, abs=5e-3)
+    cell.set_state_vector(state)
+    assert cell.data.body("ball").xpos[2] == pytest.approx(0.02, abs=1e-3)
+
+
 def test_a_restored_arm_holds_still(tmp_path):
     task = make_task(tmp_path)
     one, two = TwinCell(task), TwinCell(task)
