@@ -327,7 +327,7 @@ def test_a_stop_latches_where_the_arm_is_until_recover():
         rig.controller.submit("teleop", target())
     assert rig.controller.rejections["latched"] == 2
     path = rig.run(2.0)
-    assert np.linalg.norm(path - held, axis=1).max() < 0.03
+    assert np.linalg.norm(path - held, axis=1).max() < 0.003, "heavy damping stops 76 mm/s at once"
     np.testing.assert_allclose(path[-1], held, atol=2e-3)
     rig.controller.recover()
     assert rig.controller.state == "hold" and rig.controller.reason == ""
