@@ -48,8 +48,8 @@ def run_training(config: RunConfig, run: RunFolder) -> int:
     config = dataclasses.replace(config, run=run.path)
     title = f"{config.task}  {run.path}"
     with run.lock(), MetricsWriter(run.metrics) as metrics, interruptible() as stopped:
-        view = LiveView(MetricsFollower(run.metrics), title, sinks=open_sink(config, run))
-        with view:
+        sinks = open_sink(config, run)
+        with LiveView(MetricsFollower(run.metrics), title, sinks=sinks, stopping=stopped.is_set):
             metrics.write("run", event="resume" if config.resume else "start", steps=config.steps)
             try:
                 _train(config, run, metrics, stopped)

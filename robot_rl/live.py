@@ -27,7 +27,7 @@ RATE_WINDOW = 30.0
 """Seconds that speeds are taken over."""
 
 MESSAGE_LINES = 4
-"""Lines of a message that the live view shows; plain mode and the metrics have all of it."""
+"""Lines of messages that the live view shows; plain mode and the metrics have all of them."""
 
 PHASES = {"demos": "recording demonstrations", "pretrain": "pretraining", "train": "training", "eval": "evaluating"}
 
@@ -45,7 +45,7 @@ class Progress:
     phase: str = "starting"
     done: int = 0
     phase_total: int = 0
-    message: str = ""
+    messages: list[str] = field(default_factory=list)
     nodes: dict[str, str] = field(default_factory=dict)
     outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
     _history: deque[tuple[float, int, int]] = field(default_factory=deque)
@@ -59,7 +59,7 @@ class Progress:
     def _run(self, record: Record) -> None:
         self.total = record.get("steps") or self.total
         if record["event"] in ("start", "resume"):
-            self.phase, self.nodes = "starting", {}
+            self.phase, self.nodes, self.messages = "starting", {}, []
             self._history.clear()
 
     def _phase(self, record: Record) -> None:
@@ -80,7 +80,7 @@ class Progress:
         self.nodes[record["name"]] = record["event"]
         if record["event"] in ("died", "restarted"):
             detail = f": {record['detail']}" if record.get("detail") else ""
-            self.message = f"node {record['name']} {record['event']}{detail}"
+            self.messages.append(f"node {record['name']} {record['event']}{detail}")
 
     def _moved(self, record: Record) -> None:
         self.step = max(self.step, record["step"])
@@ -124,7 +124,7 @@ def line(progress: Progress) -> str:
     return "  ".join([*parts, f"ETA {clock(progress.eta_s)}"])
 
 
-def view(progress: Progress, title: str, elapsed: float) -> RenderableType:
+def view(progress: Progress, title: str, elapsed: float, stopping: bool = False) -> RenderableType:
     """The live view."""
     training = progress.phase == "train"
     done, total = (progress.step, progress.total) if training else (progress.done, progress.phase_total)
@@ -147,13 +147,16 @@ def view(progress: Progress, title: str, elapsed: float) -> RenderableType:
     }
     numbers.add_row(*(Text(name, style="dim") for name in cells))
     numbers.add_row(*(Text(value, style="bold") for value in cells.values()))
-    # rich draws a moving bar for a total of None
-    parts: list[RenderableType] = [head, ProgressBar(total or None, done, pulse=not total), numbers]
+    bar = Table.grid(expand=True)  # a bar alone ends without a new line
+    bar.add_row(ProgressBar(total or None, done, pulse=not total))
+    parts: list[RenderableType] = [head, bar, numbers]
     if progress.nodes:
         parts.append(_nodes(progress.nodes))
-    if progress.message:
-        parts.append(Text("\n".join(progress.message.splitlines()[-MESSAGE_LINES:]), style="yellow"))
-    return Panel(Group(*parts), title=title, title_align="left", subtitle="Ctrl-C stops; --resume goes on")
+    if progress.messages:
+        lines = "\n".join(progress.messages).splitlines()[-MESSAGE_LINES:]
+        parts.append(Text("\n".join(lines), style="yellow"))
+    hint = "stopping; a second Ctrl-C does not wait" if stopping else "Ctrl-C stops; --resume goes on"
+    return Panel(Group(*parts), title=title, title_align="left", subtitle=hint)
 
 
 def _nodes(nodes: dict[str, str]) -> Text:
@@ -180,7 +183,7 @@ def clock(seconds: float | None) -> str:
 class LiveView:
     """Follows a run's metrics in a thread and shows them; `with LiveView(...):` around the work.
 
-    sinks: called with every record that is new since the view began.
+    sinks: called with every record that is new since the view began. stopping: whether a person asked to stop.
     """
 
     def __init__(
@@ -191,10 +194,11 @@ class LiveView:
         console: Console | None = None,
         sinks: Sequence[Callable[[Record], None]] = (),
         every: float | None = None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         # standard output is for results
         self._console = console or Console(stderr=True)
-        self._follower, self._title, self._sinks = follower, title, sinks
+        self._follower, self._title, self._sinks, self._stopping = follower, title, sinks, stopping
         self.progress = Progress()
         self._every = every or (0.25 if self._console.is_terminal else 5.0)
         self._began = time.monotonic()
@@ -225,16 +229,17 @@ class LiveView:
             self._refresh()
 
     def _refresh(self) -> None:
-        message = self.progress.message
+        told = len(self.progress.messages)
         for record in self._follower.read():
             self.progress.add(record)
             for sink in self._sinks:
                 sink(record)
         if self._live is not None:
-            self._live.update(view(self.progress, self._title, time.monotonic() - self._began), refresh=True)
+            elapsed = time.monotonic() - self._began
+            self._live.update(view(self.progress, self._title, elapsed, self._stopping()), refresh=True)
             return
-        if self.progress.message != message:
-            self._console.print(self.progress.message, highlight=False, markup=False, soft_wrap=True)
+        for message in self.progress.messages[told:]:
+            self._console.print(message, highlight=False, markup=False, soft_wrap=True)
         text = line(self.progress)
         if text != self._said:
             self._console.print(f"{self._title}  {text}", highlight=False, markup=False, soft_wrap=True)
