@@ -27,6 +27,8 @@ from controllers.twin.compose import JOINTS
 
 WRENCH_TIME = 0.01
 """Time constant of the wrench's low-pass, s: about that of the observer behind libfranka's `O_F_ext_hat_K`."""
+FORGOTTEN = 1e-9
+"""A wrench that has decayed below this (N, Nm) is zero: numbers near the smallest double are slow to compute with."""
 
 _LIBRARY = next(Path(mujoco.__file__).parent.glob("libmujoco.*"))
 llvmlite.binding.load_library_permanently(str(_LIBRARY))
@@ -131,27 +133,33 @@ def observe(v: Views) -> None:
 @njit(cache=True)
 def feel(v: Views) -> None:
     """Wrench of the environment on the tool, from the constraint forces that `mj_step2` has found."""
-    n, touched = v.q.shape[0], False
+    n, touched, felt = v.q.shape[0], 0.0, 0.0
     for i in range(n):
-        touched = touched or v.constraint[i] != 0.0
-    if touched:
-        for i in range(6):
-            v.raw[i] = 0.0
-            for k in range(n):
-                v.raw[i] += v.arm_jacobian[i, k] * v.constraint[k]
-            for j in range(6):
-                v.gram[i, j] = 0.0
-                for k in range(n):
-                    v.gram[i, j] += v.arm_jacobian[i, k] * v.arm_jacobian[j, k]
-        cholesky(v.gram, v.gram)
-        solve_lower(v.gram, v.raw)
-        solve_upper(v.gram, v.raw)
-        force = np.sqrt(v.raw[0] ** 2 + v.raw[1] ** 2 + v.raw[2] ** 2)
-        v.peak[0] = max(v.peak[0], force)
-    else:
-        v.raw[:] = 0.0
+        touched += abs(v.constraint[i])
     for i in range(6):
-        v.wrench[i] += v.share[0] * (v.raw[i] - v.wrench[i])
+        v.raw[i] = 0.0
+        felt += abs(v.wrench[i])
+    if touched > 0.0:
+        _project(v)
+        v.peak[0] = max(v.peak[0], np.sqrt(v.raw[0] ** 2 + v.raw[1] ** 2 + v.raw[2] ** 2))
+    share = v.share[0] if touched + felt > FORGOTTEN else 1.0
+    for i in range(6):
+        v.wrench[i] += share * (v.raw[i] - v.wrench[i])
+
+
+@njit(cache=True)
+def _project(v: Views) -> None:
+    """raw (6,) <- least-squares solution of J^T F = constraint."""
+    for i in range(6):
+        for k in range(v.q.shape[0]):
+            v.raw[i] += v.arm_jacobian[i, k] * v.constraint[k]
+        for j in range(6):
+            v.gram[i, j] = 0.0
+            for k in range(v.q.shape[0]):
+                v.gram[i, j] += v.arm_jacobian[i, k] * v.arm_jacobian[j, k]
+    cholesky(v.gram, v.gram)
+    solve_lower(v.gram, v.raw)
+    solve_upper(v.gram, v.raw)
 
 
 @njit(cache=True)
