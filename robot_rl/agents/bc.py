@@ -7,6 +7,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 
@@ -42,7 +43,7 @@ class BC:
     @classmethod
     def create(cls, config: LearnerConfig, spec: ObservationSpec, action_dim: int, seed: int) -> BC:
         settings = Settings(spec, action_dim, tuple(config.hidden), config.learning_rate)
-        return _create(settings, seed)
+        return _create(settings, np.uint32(seed % 2**32))
 
     def update(self, batch: Batch) -> tuple[BC, dict[str, Array]]:
         """A step per slice of `batch` (slices, batch, ...)."""
@@ -56,7 +57,7 @@ class BC:
 
 
 @partial(jax.jit, static_argnums=0)
-def _create(s: Settings, seed: int) -> BC:
+def _create(s: Settings, seed: np.uint32) -> BC:
     key, convolution_key, actor_key = jax.random.split(jax.random.PRNGKey(seed), 3)
     weights = {
         "convolutions": init_convolutions(convolution_key, s.spec),

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 from jax.typing import ArrayLike
@@ -66,7 +67,7 @@ class SAC:
             spec, action_dim, tuple(config.hidden), config.critics, config.critic_subset,
             config.learning_rate, config.discount, config.tau, config.entropy_backup,
         )  # fmt: skip
-        return _create(settings, config.layer_norm, config.initial_temperature, seed)
+        return _create(settings, config.layer_norm, config.initial_temperature, np.uint32(seed % 2**32))
 
     def update(self, batch: Batch) -> tuple[SAC, dict[str, Array]]:
         """A critic step per slice of `batch` (slices, batch, ...), then one of actor and temperature on the last."""
@@ -78,7 +79,7 @@ class SAC:
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _create(s: Settings, layer_norm: bool, initial_temperature: float, seed: int) -> SAC:
+def _create(s: Settings, layer_norm: bool, initial_temperature: float, seed: np.uint32) -> SAC:
     key, actor_key, *critic_keys = jax.random.split(jax.random.PRNGKey(seed), 5)
     critic = {
         "convolutions": init_convolutions(critic_keys[0], s.spec),

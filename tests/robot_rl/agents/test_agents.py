@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 
 from robot_rl.agents import Agent, make_agent
@@ -20,3 +21,11 @@ def test_an_unknown_name_lists_the_choices():
 def test_a_subset_larger_than_the_ensemble_is_refused():
     with pytest.raises(ConfigError, match="critic_subset is 4"):
         make_agent("rlpd", dataclasses.replace(SMALL, critic_subset=4), transition().observation, 2, 0)
+
+
+@pytest.mark.parametrize("name", ["rlpd", "bc"])
+def test_any_seed_will_do_and_each_gives_other_weights(name):
+    observation = transition().observation
+    actions = [make_agent(name, SMALL, observation, 2, seed).policy().act(observation, None) for seed in (0, 1, 2**63)]
+    assert not np.array_equal(actions[0], actions[1])
+    assert np.isfinite(actions[2]).all()
