@@ -149,7 +149,7 @@ def feel(v: Views) -> None:
 
 @njit(cache=True)
 def _project(v: Views) -> None:
-    """raw (6,) <- least-squares solution of J^T F = constraint."""
+    """Fill raw (6,) with the least-squares solution of J^T F = constraint."""
     for i in range(6):
         for k in range(v.q.shape[0]):
             v.raw[i] += v.arm_jacobian[i, k] * v.constraint[k]
