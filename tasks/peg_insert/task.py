@@ -111,5 +111,5 @@ SPEC = TaskSpec(
     observation=ObservationSpec(torque=0.2),
     horizon=100,
     steps=4200,
-    learner={"critics": 2, "batch": 128},
+    learner={"critics": 2, "batch": 128, "initial_temperature": 0.003},
 )
