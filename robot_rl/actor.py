@@ -21,6 +21,9 @@ from robot_rl.envs.robot_env import RobotEnv
 from robot_rl.exceptions import RobotRLError
 from robot_rl.seeds import derive, episode_id
 
+fold_in = jax.jit(jax.random.fold_in)
+"""A random key's child by number; compiled, since the call is made at every step."""
+
 
 class ArmFault(RobotRLError):
     """The arm latched in the middle of a run; the episode is kept, and a person must recover the arm."""
@@ -162,4 +165,4 @@ class Actor:
         if number < self._config.random_steps:
             rng = np.random.default_rng(derive(self._seed, "random", number))
             return rng.uniform(-1, 1, self._env.action_space.shape).astype(np.float32)
-        return policy.act(observation, jax.random.fold_in(self._key, number))
+        return policy.act(observation, fold_in(self._key, number))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controllers.interface import Reading
-from robot_rl.actor import Episode
+from robot_rl.actor import Episode, fold_in
 from robot_rl.agents import Policy
 from robot_rl.envs.robot_env import RobotEnv
 from robot_rl.seeds import derive
@@ -96,6 +96,6 @@ def policy_act(policy: Policy, seed: int, stochastic: bool = False) -> Act:
     key = jax.random.key(derive(seed, "eval actions"))
 
     def act(observation: Mapping[str, NDArray], reading: Reading, step: int) -> NDArray:
-        return policy.act(observation, jax.random.fold_in(key, step) if stochastic else None)
+        return policy.act(observation, fold_in(key, step) if stochastic else None)
 
     return act
