@@ -60,10 +60,12 @@ class LocalLink:
         """The policy of `version`; in real time, and after a resume, the newest there is."""
         if self._lockstep and version not in self._policies:
             self._finish()
-        if not self._lockstep or version not in self._policies:
-            version = max(self._policies)
-        for old in [known for known in self._policies if known < version]:
-            del self._policies[old]
+        known = list(self._policies)  # at once: the learner's thread adds to it
+        if not self._lockstep or version not in known:
+            version = max(known)
+        for old in known:
+            if old < version:
+                del self._policies[old]
         return self._policies[version], version
 
     def close(self) -> None:

@@ -85,10 +85,15 @@ def _without_grasped(world: mujoco.MjSpec, path: Path) -> mujoco.MjSpec:
     for first, second in crossing:
         world.add_exclude(bodyname1=first, bodyname2=second)
     scene.delete(scene.body(GRASPED))
-    # attaching what is held has brought the scene's materials along already
-    taken = {material.name for material in world.materials}
-    for material in [material for material in scene.materials if material.name in taken]:
-        scene.delete(material)
+    # attaching what is held has brought these along already
+    for mine, there in (
+        (scene.materials, world.materials),
+        (scene.textures, world.textures),
+        (scene.numerics, world.numerics),
+    ):
+        taken = {element.name for element in there}
+        for element in [element for element in mine if element.name in taken]:
+            scene.delete(element)
     return scene
 
 

@@ -44,13 +44,16 @@ def test_the_hard_peg_has_a_flat_tip_of_the_same_width():
             assert edge.pos[2] + edge.size[1] + radius == pytest.approx(TIP)
 
 
-def press(name: str, goal: np.ndarray) -> tuple[TwinCell, float]:
-    """Push the tool towards `goal` for two seconds at full clip; the deepest contact in m, once at rest."""
+def press(name: str, *goals: np.ndarray) -> tuple[TwinCell, float]:
+    """Push the tool to each goal for two seconds, at full clip where it cannot get there.
+
+    The deepest contact in m, once at rest at the last.
+    """
     cell = TwinCell(tasks.load(name), randomise=False)
     reading = ScriptedReset(cell.task)(cell, 0)
-    above = np.array([goal[0], goal[1], RIM[2] + TIP + 0.005])
-    for aim, ticks in ((above, 30), (goal, 20)):
-        for _ in range(ticks):
+    above = np.array([goals[0][0], goals[0][1], RIM[2] + TIP + 0.005])
+    for aim in (above, *goals):
+        for _ in range(25):
             cell.command(PoseTarget(Pose(aim, DOWN), reading.tick))
             reading = cell.wait()
     contacts = cell.data.contact
@@ -65,6 +68,16 @@ def test_at_full_clip_the_parts_penetrate_less_than_a_tenth_of_the_clearance(nam
         cell, depth = press(name, RIM + np.array(place))
         assert cell.read().arm.wrench[2] > 5.0, "the peg does not press"
         assert 0 < depth < CLEARANCE / 10
+
+
+@pytest.mark.parametrize("name", ["peg_insert", "peg_insert_hard"])
+@pytest.mark.parametrize("angle", [0.0, 0.2, 0.7, 2.0])
+def test_nor_when_pushed_sideways_in_the_hole(name, angle):
+    half_way = RIM + np.array([0, 0, TIP - 0.6 * DEPTH])
+    sideways = half_way + 0.02 * np.array([np.cos(angle), np.sin(angle), 0])
+    cell, depth = press(name, half_way, sideways)
+    assert np.linalg.norm(cell.read().arm.wrench[:2]) > 5.0, "the peg does not press"
+    assert 0 < depth < CLEARANCE / 10
 
 
 def test_pressing_beside_the_hole_is_no_success():
