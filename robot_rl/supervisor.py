@@ -27,6 +27,8 @@ LAST_WORDS = 15
 RESTARTS, WINDOW = 5, 600.0
 """At most so many restarts of one node in so many seconds: more is a fault that restarting does not mend."""
 POLL = 0.1
+ECHO = 2.0
+"""One Ctrl-C may arrive twice within this time, s."""
 
 Report = Callable[[str, str, str], None]
 """Called with a node's name, what happened (`started`, `died`, `restarted`, `stopped`), and detail."""
@@ -101,21 +103,26 @@ class Supervisor:
         time.sleep(POLL)
 
     def stop(self) -> None:
-        """Interrupt all nodes, wait, kill those that do not end."""
+        """Interrupt all nodes, wait, kill those that do not end. A second Ctrl-C from a person kills at once."""
+        begun = time.monotonic()
         for running in self._running.values():
             _signal(running, signal.SIGINT)
-        deadline = time.monotonic() + self._grace
-        for running in reversed(list(self._running.values())):
+        while self._alive() and time.monotonic() - begun < self._grace:
             try:
-                running.process.wait(max(0.0, deadline - time.monotonic()))
-                detail = ""
-            except subprocess.TimeoutExpired:
-                detail = f"killed: it did not stop within {self._grace:g} s"
+                self.wait()
+            except KeyboardInterrupt:
+                if time.monotonic() - begun > ECHO:
+                    break
+        for name, running in reversed(list(self._running.items())):
+            detail = "killed: it did not stop in time" if running.process.poll() is None else ""
             _signal(running, signal.SIGKILL)
             running.process.wait()
             running.log.close()
-            self._report(running.node.name, "stopped", detail)
+            self._report(name, "stopped", detail)
         self._running.clear()
+
+    def _alive(self) -> bool:
+        return any(running.process.poll() is None for running in self._running.values())
 
     def process_id(self, name: str) -> int:
         """The process of a node."""

@@ -27,7 +27,7 @@ from controllers.arms.ros_io import LATCHED, STATE, time_message
 from controllers.exceptions import ArmLatched, CommandRejected, ControllersError
 from controllers.interface import OWNERS, Array, Pose, PoseTarget, Reading
 from controllers.twin import TwinCell
-from robot_rl.nodes.base import Host, hosting, settle_memory
+from robot_rl.nodes.base import Host, be_punctual, hosting
 from robot_rl.nodes.targets import Request, Targets
 
 RATE = 100
@@ -258,7 +258,7 @@ def main(run: Path, ros_args: list[str]) -> None:
         if not host.lockstep:
             task = dataclasses.replace(task, period=1.0 / RATE)
         node = ArmNode(host, TwinCell(task, seed=host.config.seed))
-        settle_memory()
+        be_punctual(host)
         if host.lockstep:
             node.run_lockstep()
         else:

@@ -26,6 +26,8 @@ from robot_rl.config import RunConfig
 from robot_rl.runs import RunFolder
 from tasks.spec import TaskSpec
 
+URGENT = -10
+"""Nice value of a node with a schedule."""
 LEVELS = {"ok": DiagnosticStatus.OK, "warn": DiagnosticStatus.WARN, "error": DiagnosticStatus.ERROR}
 
 
@@ -123,6 +125,19 @@ def settle_memory() -> None:
 def be_nice(steps: int) -> None:
     """Yield the processor to the paced nodes."""
     os.nice(steps)
+
+
+def be_punctual(host: Host) -> None:
+    """For nodes with a schedule in real time: before others on the processor, where this user may ask for it."""
+    settle_memory()
+    if host.lockstep:
+        return
+    try:
+        os.nice(URGENT)
+    except PermissionError:
+        host.node.get_logger().info(
+            "not allowed to raise this node's priority; for steadier timing give the user a negative nice limit"
+        )
 
 
 def bytes_message(kind: Any, data: bytes) -> Any:

@@ -12,6 +12,7 @@ from robot_rl.data.delivery import Inbox
 from robot_rl.exceptions import DataError
 from robot_rl.learner import Learner
 from robot_rl.metrics import MetricsWriter
+from robot_rl.nets.compile import enable_compile_cache
 from robot_rl.nodes import protocol
 from robot_rl.nodes.base import Host, be_nice, bytes_message, hosting, settle_memory
 from robot_rl.training import BlockReport, make_learner, schema_of
@@ -77,6 +78,7 @@ class LearnerNode:
 def main(run: Path, ros_args: list[str]) -> None:
     """Learn until interrupted, then finish what is due and save."""
     be_nice(NICE)
+    enable_compile_cache()
     with hosting("learner", run, ros_args) as host, MetricsWriter(host.run.metrics) as metrics:
         learner = make_learner(host.config, host.run)
         report = BlockReport(host.config, host.run, metrics, learner)

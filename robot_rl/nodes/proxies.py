@@ -66,7 +66,7 @@ class RosReset:
             kind, _, message = answer.message.partition(": ")
             raise getattr(exceptions, kind, CellTimeout)(message)
         self._cell.not_before(int(answer.message))
-        return self._cell.read()
+        return self._cell.read() if self._host.lockstep else self._cell.wait()
 
     def _ask(self, seed: int) -> Trigger.Response:
         host = self._host

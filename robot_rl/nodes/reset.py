@@ -12,7 +12,7 @@ from std_srvs.srv import Trigger
 
 from controllers.exceptions import ControllersError
 from robot_rl.envs.reset import ScriptedReset
-from robot_rl.nodes.base import Host, hosting, settle_memory
+from robot_rl.nodes.base import Host, be_punctual, hosting
 from robot_rl.nodes.protocol import RESET_SERVICE, SEED
 
 
@@ -28,7 +28,7 @@ def serve(host: Host) -> None:
     cell = host.cell(sim=False, cameras=False, owner="reset")
     reset = ScriptedReset(host.task)
     requests = host.listener.serve(Trigger, RESET_SERVICE)
-    settle_memory()
+    be_punctual(host)
     count = 0
     while True:
         host.listener.wait([requests], 1.0)

@@ -9,7 +9,7 @@ from sensor_msgs.msg import JointState
 from controllers.arms.ros_io import STATE
 from controllers.arms.ros_messages import LABEL_TOPIC, named_message
 from controllers.exceptions import CellTimeout
-from robot_rl.nodes.base import hosting, settle_memory
+from robot_rl.nodes.base import be_punctual, hosting
 from robot_rl.rewards import TaskReward
 
 
@@ -19,7 +19,7 @@ def main(run: Path, ros_args: list[str]) -> None:
         cell = host.cell(sim=True, cameras=False)
         model = TaskReward(host.task)
         labels = host.node.create_publisher(JointState, LABEL_TOPIC, STATE)
-        settle_memory()
+        be_punctual(host)
         count = 0
         while True:
             try:
