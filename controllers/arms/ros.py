@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
@@ -69,7 +70,9 @@ class RosCell:
             topics[messages.SIM_TOPIC] = JointState
         topics |= {f"{camera}/image_raw": Image for camera in cameras}
         qos = STATE if clock == "lockstep" else SENSOR
-        self._feeds = {topic: listener.subscribe(kind, topic, qos) for topic, kind in topics.items()}
+        self._feeds: dict[str, Feed[Any]] = {
+            topic: listener.subscribe(kind, topic, qos) for topic, kind in topics.items()
+        }
         self._latest: dict[str, tuple[int, Any]] = {}
         self._floor = 0
         self._start: int | None = None
@@ -238,7 +241,7 @@ class RosCell:
     def _send(self) -> None:
         if self._owner not in self._publishers:
             pose, gripper = target_topics(self._owner)
-            kinds = (messages.PoseStamped, pose), (JointState, gripper)
+            kinds = (PoseStamped, pose), (JointState, gripper)
             pair = tuple(self._node.create_publisher(kind, topic, TARGET) for kind, topic in kinds)
             self._publishers[self._owner] = (pair[0], pair[1])
         assert self._sent is not None

@@ -8,6 +8,7 @@ finds it. In real time it advances and publishes at `RATE`, whatever arrives.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -34,8 +35,8 @@ RATE = 100
 """State messages a second in real time."""
 REPEAT = 0.5
 """Silence, s, after which lockstep says its state again."""
-CLOSE = 0.003
-"""Distance, m, at which the arm counts as home."""
+CLOSE, STILL = 0.003, 0.01
+"""Distance, m, and speed, m/s, at which the arm counts as home."""
 
 
 class ArmNode:
@@ -108,6 +109,7 @@ class ArmNode:
             self._targets.refused["filter"] += 1
             self._host.node.get_logger().warning(str(error), throttle_duration_sec=1.0)
         except ArmLatched:
+            self._homing = None
             self._targets.refused["latched"] += 1
 
     def _target(self, request: Request) -> PoseTarget:
@@ -121,15 +123,16 @@ class ArmNode:
     def _step_home(self) -> None:
         goal = self._homing
         assert goal is not None
-        self._cell.command(PoseTarget(goal, time.time_ns()))
-        if np.linalg.norm(self._cell.read().arm.pose.position - goal.position) < CLOSE:
+        arm = self._cell.read().arm
+        if np.linalg.norm(arm.pose.position - goal.position) < CLOSE and np.linalg.norm(arm.twist[:3]) < STILL:
             self._homing = None
+        self._cell.command(PoseTarget(goal, time.time_ns()))
 
     # Services
 
     def _offer_services(self) -> None:
         for owner in OWNERS:
-            self._service(f"acquire/{owner}", lambda owner=owner: self._acquire(owner))
+            self._service(f"acquire/{owner}", functools.partial(self._acquire, owner))
         self._service("stop", lambda: self._cell.stop(self._stop_reason))
         self._service("recover", self._cell.recover)
         self._service("tare", self._cell.tare)

@@ -1,0 +1,59 @@
+"""Nodes in this process: shared memory alone, a ROS domain of their own."""
+
+import dataclasses
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+import tasks
+from robot_rl.config import RunConfig
+from robot_rl.nodes.environment import PROFILE_SHM_ONLY, Domain, clean_shared_memory, ros_environment
+from robot_rl.runs import RunFolder
+
+rclpy = pytest.importorskip("rclpy")
+
+
+@pytest.fixture(scope="module")
+def domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A domain held for one test file."""
+    with pytest.MonkeyPatch.context() as patch, Domain(tmp_path_factory.mktemp("domain")) as held:
+        patch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", str(PROFILE_SHM_ONLY))
+        patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "SYSTEM_DEFAULT")
+        for name, value in ros_environment(os.environ).items():
+            patch.setenv(name, value)
+        yield held.number
+        clean_shared_memory(held.number)
+
+
+@pytest.fixture
+def host(domain, tmp_path):
+    """A factory of hosts: host("arm", task=..., clock=...)."""
+    from rclpy.context import Context
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.node import Node
+
+    from controllers.arms.ros_io import Listener
+    from robot_rl.nodes.base import Host, _spin
+
+    made = []
+
+    def make(name, task="reach", **values):
+        context = Context()
+        rclpy.init(context=context, domain_id=domain)
+        node = Node(name, context=context)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
+        thread.start()
+        made.append((context, node, executor, thread))
+        config = dataclasses.replace(RunConfig(task), **values)
+        return Host(node, Listener(node), RunFolder(tmp_path), config, tasks.load(task))
+
+    yield make
+    for context, node, executor, thread in made:
+        executor.shutdown()
+        thread.join()
+        node.destroy_node()
+        context.try_shutdown()

@@ -1,0 +1,227 @@
+"""The arm node and its proxy, over real DDS, in one process."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from controllers.exceptions import ArmLatched, CellTimeout, CommandRejected
+from controllers.interface import Pose, PoseTarget
+from controllers.twin import TwinCell
+
+
+def moved(reading, offset):
+    pose = reading.arm.pose
+    return PoseTarget(Pose(pose.position + offset, pose.quaternion), reading.tick)
+
+
+def same(one, other):
+    for name in ("q", "dq", "tau", "twist", "wrench"):
+        np.testing.assert_array_equal(getattr(one.arm, name), getattr(other.arm, name))
+    np.testing.assert_array_equal(one.arm.reference.position, other.arm.reference.position)
+    np.testing.assert_array_equal(one.arm.reference.quaternion, other.arm.reference.quaternion)
+    assert one.gripper == other.gripper
+    assert (one.tick, one.safety, one.reason) == (other.tick, other.safety, other.reason)
+    assert set(one.sim) == set(other.sim)
+    for name, value in one.sim.items():
+        np.testing.assert_array_equal(value, other.sim[name])
+
+
+@pytest.fixture
+def arm(host):
+    """Starts an arm node: arm(task) returns it; it stops with the test."""
+    from robot_rl.nodes.arm import ArmNode
+
+    running = []
+
+    def start(task="reach"):
+        served = host("arm", task)
+        node = ArmNode(served, TwinCell(served.task, seed=0))
+
+        def run():
+            try:
+                node.run_lockstep()
+            except KeyboardInterrupt:
+                return
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        running.append((served, thread))
+        return node
+
+    yield start
+    for served, thread in running:
+        served.listener.interrupted.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("task", ["reach", "pick_cube"])
+def test_the_proxy_reads_what_the_cell_would_read_bit_for_bit(arm, host, task):
+    arm(task)
+    client = host("client", task)
+    proxy, cell = client.cell(sim=True, cameras=False), TwinCell(client.task, seed=0)
+    for each in (proxy, cell):
+        each.acquire("policy")
+        each.reset_scene(7)
+    same(proxy.read(), cell.read())
+    width = 0.05 if task == "pick_cube" else None
+    for offset in ([0.01, 0, 0], [0, 0.01, -0.01], [0, 0, 0.02]):
+        readings = []
+        for each in (proxy, cell):
+            each.command(moved(each.read(), np.array(offset)), width)
+            readings.append(each.wait())
+        same(*readings)
+    for each in (proxy, cell):
+        each.tare()
+        each.acquire("reset")
+    same(proxy.read(), cell.read())
+
+
+def test_compliance_travels_with_the_target_and_ends_with_the_hand_over(arm, host):
+    arm()
+    client = host("client")
+    proxy, cell = client.cell(sim=True, cameras=False), TwinCell(client.task, seed=0)
+    bound = np.array([0.001] * 3 + [0.01] * 3)
+    for each in (proxy, cell):
+        each.acquire("reset")
+    for clip in (np.concatenate([-bound, bound]), None):
+        readings = []
+        for each in (proxy, cell):
+            target = moved(each.read(), np.array([0.02, 0.0, 0.0]))
+            each.command(PoseTarget(target.pose, target.sequence, clip=clip))
+            readings.append(each.wait())
+        same(*readings)
+
+
+def test_only_the_holder_of_the_arm_moves_it(arm, host):
+    node = arm()
+    client = host("client")
+    holder = client.cell(sim=False, cameras=False)
+    other = client.cell(sim=False, cameras=False, owner="teleop")
+    other._timeout = 1.0
+    holder.acquire("policy")
+    other.command(moved(other.read(), np.array([0.05, 0.0, 0.0])))
+    with pytest.raises(CellTimeout, match=r"current_pose.*within 1 s"):
+        other.wait()
+    assert node._targets.refused["teleop does not hold the arm"] >= 1
+    holder.command(moved(holder.read(), np.zeros(3)))
+    assert holder.wait().tick == 1
+
+
+def test_a_target_that_the_filter_refuses_costs_a_tick_and_moves_nothing(arm, host):
+    node = arm()
+    proxy = host("client").cell(sim=False, cameras=False)
+    proxy.acquire("policy")
+    before = proxy.read()
+    proxy.command(PoseTarget(Pose(np.full(3, np.nan), before.arm.pose.quaternion), 0))
+    after = proxy.wait()
+    assert after.tick == before.tick + 1
+    np.testing.assert_array_equal(after.arm.reference.position, before.arm.reference.position)
+    assert node._targets.refused["filter"] == 1
+
+
+def test_a_target_said_twice_is_carried_out_once(arm, host):
+    arm()
+    proxy = host("client").cell(sim=False, cameras=False)
+    proxy.acquire("policy")
+    proxy.command(moved(proxy.read(), np.zeros(3)))
+    for _ in range(5):
+        proxy._send()
+    assert proxy.wait().tick == 1
+    time.sleep(0.3)
+    assert proxy.read().tick == 1
+
+
+def test_a_stop_latches_until_recover(arm, host):
+    arm()
+    client = host("client")
+    proxy = client.cell(sim=False, cameras=False)
+    proxy.acquire("policy")
+    proxy.stop("a person pressed stop")
+    reading = proxy.read()
+    assert (reading.safety, reading.reason) == ("latched", "a person pressed stop")
+    with pytest.raises(ArmLatched, match=r"a person pressed stop.*recover"):
+        proxy.command(moved(reading, np.zeros(3)))
+    proxy.recover()
+    assert proxy.read().safety != "latched"
+    proxy.command(moved(proxy.read(), np.zeros(3)))
+    assert proxy.wait().tick == reading.tick + 1
+
+
+def test_two_publishers_on_one_target_topic_are_refused_until_one_is_gone(arm, host):
+    from geometry_msgs.msg import PoseStamped
+
+    from controllers.arms.ros_io import TARGET
+
+    node = arm()
+    proxy = host("client").cell(sim=False, cameras=False)
+    proxy._timeout = 1.0
+    proxy.acquire("policy")
+    proxy.command(moved(proxy.read(), np.zeros(3)))
+    assert proxy.wait().tick == 1
+    intruder = host("intruder")
+    rival = intruder.node.create_publisher(PoseStamped, "policy/target_pose", TARGET)
+    wait_until(lambda: "policy" in node._targets.contested)
+    proxy.command(moved(proxy.read(), np.zeros(3)))
+    with pytest.raises(CellTimeout):
+        proxy.wait()
+    assert node._targets.refused["two publishers on policy/target_pose"] >= 1
+    assert node._host.report[0] == "error"
+    intruder.node.destroy_publisher(rival)
+    wait_until(lambda: not node._targets.contested)
+    assert proxy.wait().tick == 2
+
+
+def wait_until(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_home_brings_the_arm_to_the_start_pose(arm, host):
+    arm()
+    client = host("client")
+    proxy = client.cell(sim=False, cameras=False)
+    proxy.acquire("policy")
+    for _ in range(5):
+        proxy.command(moved(proxy.read(), np.array([0.0, 0.02, 0.02])))
+        proxy.wait()
+    proxy._trigger("home")
+    goal = client.task.start.position
+    wait_until(lambda: np.linalg.norm(proxy.read().arm.pose.position - goal) < 0.004, 20.0)
+
+
+def test_without_an_arm_the_missing_topics_are_named(host):
+    proxy = host("client").cell(sim=False, cameras=False)
+    proxy._timeout = 0.3
+    with pytest.raises(CellTimeout, match=r"no message of .*current_pose.*is the node that publishes it alive"):
+        proxy.read()
+
+
+def test_feed_forward_is_refused(arm, host):
+    arm()
+    proxy = host("client").cell(sim=False, cameras=False)
+    target = moved(proxy.read(), np.zeros(3))
+    with pytest.raises(CommandRejected, match="feed-forward"):
+        proxy.command(PoseTarget(target.pose, 0, twist=np.ones(6)))
+
+
+def test_a_late_reader_finds_description_and_safety_latched(arm, host):
+    from std_msgs.msg import String
+
+    from controllers.arms.ros_io import LATCHED
+
+    arm()
+    listener = host("late").listener
+    feeds = {topic: listener.subscribe(String, topic, LATCHED) for topic in ("robot_description", "safety_state")}
+    found = {}
+    end = time.monotonic() + 10
+    while len(found) < 2 and time.monotonic() < end:
+        listener.wait(list(feeds.values()), 0.5)
+        found |= {topic: message.data for topic, feed in feeds.items() if (message := feed.newest())}
+    assert found["robot_description"].startswith("<")
+    assert found["safety_state"] == "hold"
