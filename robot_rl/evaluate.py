@@ -21,11 +21,15 @@ Act = Callable[[Mapping[str, NDArray], Reading, int], NDArray]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The episodes of one evaluation of `task`, drawn by `seed`."""
+    """The episodes of one evaluation of `task`, drawn by `seed`.
+
+    false_successes: episodes that the reward called a success and the simulator did not; they count as failures.
+    """
 
     task: str
     seed: int
     episodes: Sequence[Episode]
+    false_successes: int = 0
 
     @property
     def successes(self) -> int:
@@ -49,6 +53,7 @@ class Evaluation:
             "ci95": [round(low, 4), round(high, 4)],
             "mean_cycle_s": None if self.mean_cycle is None else round(self.mean_cycle, 3),
             "seed": self.seed,
+            "false_successes": self.false_successes,
         }
 
 
@@ -71,10 +76,12 @@ def evaluate(
 ) -> Evaluation:
     """Run `episodes` episodes whose scenes and starts are drawn by `seed`; stops early when the arm latches.
 
+    A success counts only where the task's `verify`, which knows the truth in the twin, agrees.
+
     on_reading sees every reading with its episode's index, for videos.
     """
     done: list[Episode] = []
-    step = 0
+    step = false = 0
     for index in range(episodes):
         observation, info = env.reset(seed=derive(seed, "eval", index))
         on_reading(index, env.reading)
@@ -84,11 +91,19 @@ def evaluate(
             on_reading(index, env.reading)
             total, count, step, over = total + reward, count + 1, step + 1, terminated or truncated
         fault = info.get("fault", "")
-        done.append(Episode(index, count, total, info["success"], info["stamp"] - began, 0, fault))
+        cheated = info["success"] and not _verified(env)
+        false += cheated
+        success = info["success"] and not cheated
+        done.append(Episode(index, count, total, success, info["stamp"] - began, 0, fault))
         on_episode(done[-1])
         if fault:
             break
-    return Evaluation(env.task.name, seed, done)
+    return Evaluation(env.task.name, seed, done, false)
+
+
+def _verified(env: RobotEnv) -> bool:
+    """Whether a success is a true one, as far as the simulator, where there is one, can tell."""
+    return env.task.verify is None or not env.reading.sim or env.task.verify(env.reading)
 
 
 def policy_act(policy: Policy, seed: int, stochastic: bool = False) -> Act:

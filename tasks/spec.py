@@ -116,7 +116,8 @@ class TaskSpec:
     scene: MJCF of the task alone. Its top-level bodies go into the world, except one named `grasped`, which
     is put on the hand's tool point. `edit` changes the scene before it compiles (variants of a task).
     randomise: draws an episode in the twin, (model, data, rng) -> None; mocap bodies and joint positions only.
-    sim: computes `sim/*` values, (model, data) -> name to array. home: joint angles (7,) near `start`.
+    verify: whether a success is a true one, from `sim/*`; evaluation asks it, so that a reward that can be cheated is
+    found out. sim: computes `sim/*` values, (model, data) -> name to array. home: joint angles (7,) near `start`.
     start: nominal start pose of the tool; each episode offsets it within `start_noise` (x, y, z m, yaw rad).
     anchor: the taught frame that observed poses are relative to. horizon: steps until truncation.
     learner: overrides of the learner's defaults, by field name.
@@ -136,6 +137,7 @@ class TaskSpec:
     randomise: Randomise
     sim: Callable[[mujoco.MjModel, mujoco.MjData], Mapping[str, Array]]
     edit: Callable[[mujoco.MjSpec], None] | None = None
+    verify: Callable[[Reading], bool] | None = None
     action: ActionSpec = field(default_factory=ActionSpec)
     observation: ObservationSpec = field(default_factory=ObservationSpec)
     gripper: GripperSpec | None = None

@@ -32,11 +32,22 @@ INSERTED = Pose(RIM + np.array([0.0, 0.0, TIP - DEPTH]), DOWN)
 """Tool pose with the peg at the bottom of the nominal socket."""
 
 
+ASIDE = 0.005
+"""Distance from the nominal hole's axis, m, at which a tool that is low is beside the socket, not in it."""
+
+
 def reward(reading: Reading) -> tuple[float, bool]:
-    """1 once the measured tool is as low as at 80 % of depth: only inside the hole can it be."""
-    depth = RIM[2] - (reading.arm.pose.position[2] - TIP)
-    success = bool(depth > 0.8 * DEPTH)
+    """1 once the measured tool is over the nominal hole and as low as at 80 % of depth: only inside can it be."""
+    offset = reading.arm.pose.position - RIM
+    low = TIP - offset[2] > 0.8 * DEPTH
+    success = bool(low and np.linalg.norm(offset[:2]) < ASIDE)
     return float(success), success
+
+
+def verify(reading: Reading) -> bool:
+    """Whether the peg truly is in the true hole."""
+    deep = float(reading.sim["peg_depth"][0]) > 0.75 * DEPTH
+    return bool(deep and np.linalg.norm(reading.sim["peg_lateral"]) < 2 * CLEARANCE)
 
 
 def hide_socket(offset: float, tilt: float) -> Randomise:
@@ -104,6 +115,7 @@ SPEC = TaskSpec(
         clip=np.array([-0.006] * 3 + [-0.05] * 3 + [0.006] * 3 + [0.05] * 3),
     ),
     reward=reward,
+    verify=verify,
     expert=PegExpert,
     randomise=hide_socket(offset=0.001, tilt=np.radians(1)),
     sim=sim,

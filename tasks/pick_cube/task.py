@@ -29,6 +29,12 @@ def reward(reading: Reading) -> tuple[float, bool]:
     return float(success), success
 
 
+def verify(reading: Reading) -> bool:
+    """Whether the cube truly is up, between the fingers."""
+    near = float(np.linalg.norm(reading.sim["cube_from_tool"])) < 0.03
+    return bool(near and reading.sim["cube_position"][2] > PLACE[2] + LIFT)
+
+
 def randomise(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
     """The cube lies at rest within 5 cm, turned by up to 20 degrees."""
     joint = model.joint("cube_free")
@@ -86,6 +92,7 @@ SPEC = TaskSpec(
         clip=np.array([-0.015] * 3 + [-0.1] * 3 + [0.015] * 3 + [0.1] * 3),
     ),
     reward=reward,
+    verify=verify,
     expert=PickExpert,
     randomise=randomise,
     sim=sim,

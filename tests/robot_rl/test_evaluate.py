@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,16 @@ def test_it_counts_and_averages_the_successes_alone():
     assert summary["successes"] == 2
     assert summary["success_rate"] == pytest.approx(2 / 3)
     assert summary["mean_cycle_s"] == 2.0
-    assert list(summary) == ["task", "episodes", "successes", "success_rate", "ci95", "mean_cycle_s", "seed"]
+    assert list(summary) == [
+        "task",
+        "episodes",
+        "successes",
+        "success_rate",
+        "ci95",
+        "mean_cycle_s",
+        "seed",
+        "false_successes",
+    ]
     assert Evaluation("reach", 4, episodes[2:]).summary()["mean_cycle_s"] is None
 
 
@@ -48,4 +59,14 @@ def test_the_expert_passes_and_idleness_fails():
     expert.reset(np.random.default_rng(0))
     assert evaluate(env, lambda o, reading, s: expert.act(reading), 5, 0).successes == 5
     assert evaluate(env, lambda o, r, s: np.zeros(3, np.float32), 2, 0).successes == 0
+    env.close()
+
+
+def test_a_success_that_the_simulator_denies_is_a_failure_and_is_told():
+    env = make("reach")
+    env.task = dataclasses.replace(env.task, verify=lambda reading: False)
+    expert = env.task.expert(env.task)
+    expert.reset(np.random.default_rng(0))
+    result = evaluate(env, lambda o, reading, s: expert.act(reading), 3, 0)
+    assert (result.successes, result.false_successes) == (0, 3)
     env.close()
