@@ -1,6 +1,10 @@
-"""`ros2 launch robot_rl train.launch.py run:=DIR`: the graph of a prepared run, as `robot_rl.graph` describes it."""
+"""`ros2 launch robot_rl train.launch.py task:=peg_insert`: the graph of a run, as `robot_rl.graph` describes it.
+
+`run:=DIR` names the run's folder; one that exists goes on. `options:="--seed 3"` are those of `robot-rl train`.
+"""
 
 import os
+import shlex
 from pathlib import Path
 
 from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, OpaqueFunction, RegisterEventHandler
@@ -9,13 +13,14 @@ from launch.events import Shutdown
 from launch.substitutions import LaunchConfiguration
 
 from launch import LaunchDescription
+from robot_rl.cli import prepare
 from robot_rl.graph import graph
 from robot_rl.nodes.environment import ros_environment
 from robot_rl.runs import RunFolder
 
 
 def start(context, *_):
-    run = RunFolder.open(Path(LaunchConfiguration("run").perform(context)))
+    run = find_run(*(LaunchConfiguration(name).perform(context) for name in ("task", "run", "options")))
     actions = []
     for node in graph(run.config()):
         ends_run = node.finishes or not node.restart
@@ -34,6 +39,17 @@ def start(context, *_):
     return actions
 
 
+def find_run(task, folder, options):
+    if folder and (Path(folder) / "config.yaml").exists():
+        return RunFolder.open(Path(folder))
+    words = [task or "(none)", *shlex.split(options)]
+    return prepare([*words, "--run", folder] if folder else words)
+
+
 def generate_launch_description():
-    run = DeclareLaunchArgument("run", description="folder of the run, with its config.yaml and demonstrations")
-    return LaunchDescription([run, OpaqueFunction(function=start)])
+    arguments = (
+        DeclareLaunchArgument("task", default_value="", description="what to train; `robot-rl tasks` lists them"),
+        DeclareLaunchArgument("run", default_value="", description="the run's folder; one that exists goes on"),
+        DeclareLaunchArgument("options", default_value="", description="options of `robot-rl train`, in quotes"),
+    )
+    return LaunchDescription([*arguments, OpaqueFunction(function=start)])

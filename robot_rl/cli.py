@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from typing import Any
 
 import robot_rl
@@ -102,14 +103,35 @@ def _task(name: str) -> TaskSpec:
         raise ConfigError(str(error)) from error
 
 
-def train(options: argparse.Namespace) -> int:
-    """`robot-rl train TASK`."""
+def prepare(arguments: list[str]) -> RunFolder:
+    """The run that `robot-rl train ARGUMENTS` would begin or go on with, demonstrations included, not started.
+
+    For other launchers. Raises what the command line reports.
+    """
+    options = _parse(["train", *arguments])
+    run, config = _configure(options)
+    if not config.resume:
+        run = RunFolder.create(replace(config, run=run.path))
+    from robot_rl.metrics import MetricsWriter
+    from robot_rl.training import prepare_demos
+
+    with MetricsWriter(run.metrics) as metrics:
+        prepare_demos(config, run, metrics)
+    return run
+
+
+def _configure(options: argparse.Namespace) -> tuple[RunFolder, RunConfig]:
+    """The run folder, which need not exist, and the effective configuration."""
     task, overrides = _task(options.task), given(options)
     if overrides.get("resume"):
-        run, config = _resume(options, overrides)
-    else:
-        config = effective(task, _file_layer(options), overrides)
-        run = RunFolder(config.run or default_path(config))
+        return _resume(options, overrides)
+    config = effective(task, _file_layer(options), overrides)
+    return RunFolder(config.run or default_path(config)), config
+
+
+def train(options: argparse.Namespace) -> int:
+    """`robot-rl train TASK`."""
+    run, config = _configure(options)
     if options.print_config:
         print(to_yaml(config), end="")
         return 0
@@ -120,7 +142,7 @@ def train(options: argparse.Namespace) -> int:
         refuse_existing(run.path)
     check_transport(config)
     if options.dry_run:
-        _describe(config, run, task)
+        _describe(config, run, _task(config.task))
         return 0
     return run_training(config, run)
 

@@ -64,7 +64,7 @@ class Recorded:
         self.args, self.values = args, values
 
     def perform(self, context):
-        return context
+        return context.get(self.args[0], "")
 
 
 @pytest.fixture
@@ -91,9 +91,9 @@ def fake_launch(monkeypatch):
 
 def test_ros2_launch_starts_the_same_processes(fake_launch, run):
     module = runpy.run_path(str(LAUNCH))
-    declared, started = module["generate_launch_description"]().args[0]
-    assert declared.args == ("run",)
-    actions = started.values["function"](str(run.path))
+    *declared, started = module["generate_launch_description"]().args[0]
+    assert [argument.args for argument in declared] == [("task",), ("run",), ("options",)]
+    actions = started.values["function"]({"run": str(run.path)})
     processes = [action for action in actions if type(action).__name__ == "ExecuteProcess"]
     expected = graph(run.config())
     assert [process.values["cmd"] for process in processes] == [node.command(run.path) for node in expected]
@@ -102,6 +102,18 @@ def test_ros2_launch_starts_the_same_processes(fake_launch, run):
     assert processes[0].values["additional_env"]["RMW_IMPLEMENTATION"] == "rmw_fastrtps_cpp"
     handlers = [action for action in actions if type(action).__name__ == "RegisterEventHandler"]
     assert [handler.args[0].values["target_action"].values["name"] for handler in handlers] == ["arm", "actor"]
+
+
+def test_ros2_launch_begins_a_run_of_a_task(fake_launch, tmp_path):
+    module = runpy.run_path(str(LAUNCH))
+    folder = tmp_path / "new"
+    begun = module["find_run"]("reach", str(folder), "--demos 2 --seed 3")
+    assert begun.path == folder
+    assert begun.config().seed == 3
+    assert list((folder / "demos").glob("*.mcap"))
+    assert module["find_run"]("", str(folder), "") == begun
+    with pytest.raises(ConfigError, match="no task '\\(none\\)'; choose one of"):
+        module["find_run"]("", "", "")
 
 
 def test_the_package_that_holds_the_nodes_imports_without_ros():
