@@ -57,3 +57,40 @@ def host(domain, tmp_path):
         thread.join()
         node.destroy_node()
         context.try_shutdown()
+
+
+@pytest.fixture
+def background():
+    """Runs nodes' loops in threads, and stops them with the test: background(host, loop)."""
+    running = []
+
+    def start(served, loop):
+        def run():
+            try:
+                loop()
+            except KeyboardInterrupt:
+                return
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        running.append((served, thread))
+
+    yield start
+    for served, thread in running:
+        served.listener.interrupted.set()
+        thread.join()
+
+
+@pytest.fixture
+def arm(host, background):
+    """Starts an arm node in lockstep: arm(task) returns it."""
+    from controllers.twin import TwinCell
+    from robot_rl.nodes.arm import ArmNode
+
+    def start(task="reach"):
+        served = host("arm", task)
+        node = ArmNode(served, TwinCell(served.task, seed=0))
+        background(served, node.run_lockstep)
+        return node
+
+    return start

@@ -1,6 +1,5 @@
 """The arm node and its proxy, over real DDS, in one process."""
 
-import threading
 import time
 
 import numpy as np
@@ -28,34 +27,6 @@ def same(one, other):
     assert set(one.sim) == set(other.sim)
     for name, value in one.sim.items():
         np.testing.assert_array_equal(value, other.sim[name])
-
-
-@pytest.fixture
-def arm(host):
-    """Starts an arm node: arm(task) returns it; it stops with the test."""
-    from robot_rl.nodes.arm import ArmNode
-
-    running = []
-
-    def start(task="reach"):
-        served = host("arm", task)
-        node = ArmNode(served, TwinCell(served.task, seed=0))
-
-        def run():
-            try:
-                node.run_lockstep()
-            except KeyboardInterrupt:
-                return
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        running.append((served, thread))
-        return node
-
-    yield start
-    for served, thread in running:
-        served.listener.interrupted.set()
-        thread.join()
 
 
 @pytest.mark.parametrize("task", ["reach", "pick_cube"])
