@@ -15,6 +15,8 @@ from tasks.spec import TaskSpec
 
 Reset = Callable[[Cell, int], Reading]
 """Brings a cell to the start of the episode drawn by a seed, and returns the first reading."""
+STARTS = 1
+"""Sets the draws of the start pose apart from the scene's of the same seed, or the one would tell the other."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,9 @@ class ScriptedReset:
 
     def __call__(self, cell: Cell, seed: int) -> Reading:
         """Run it. Raises `CellTimeout` when the start pose is not reached in `patience` ticks."""
-        rng = np.random.default_rng(seed)
         cell.acquire("reset")
         measured = cell.read().arm.pose
-        start = self._draw(rng)
+        start = self.start(seed)
         over = self._above(measured)
         if self.task.gripper is not None:
             self._dwell(cell, measured, ticks=3)
@@ -48,16 +49,16 @@ class ScriptedReset:
         cell.acquire("policy")
         return cell.read()
 
+    def start(self, seed: int) -> Pose:
+        """The start pose of an episode: the nominal one, offset in base axes within the task's noise."""
+        offset = self.task.start_noise * np.random.default_rng([seed, STARTS]).uniform(-1, 1, 4)
+        turn = spatial.exp(np.array([0.0, 0.0, offset[3]]))
+        return Pose(self.task.start.position + offset[:3], spatial.multiply(turn, self.task.start.quaternion))
+
     def _above(self, measured: Pose) -> Pose:
         """Straight up to the start's height, inside the workspace: compliance may have left the tool outside."""
         box, raised = self.task.workspace, np.append(measured.position[:2], self.task.start.position[2])
         return Pose(np.clip(raised, box.low, box.high), measured.quaternion)
-
-    def _draw(self, rng: np.random.Generator) -> Pose:
-        """The nominal start pose, offset in base axes within the task's noise."""
-        offset = self.task.start_noise * rng.uniform(-1, 1, 4)
-        turn = spatial.exp(np.array([0.0, 0.0, offset[3]]))
-        return Pose(self.task.start.position + offset[:3], spatial.multiply(turn, self.task.start.quaternion))
 
     def _target(self, pose: Pose, sequence: int) -> PoseTarget:
         bound = np.array([self.clip[0]] * 3 + [self.clip[1]] * 3)

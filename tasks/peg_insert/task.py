@@ -30,8 +30,6 @@ CLEARANCE = 0.0005
 """The hole's diameter minus the peg's, m."""
 INSERTED = Pose(RIM + np.array([0.0, 0.0, TIP - DEPTH]), DOWN)
 """Tool pose with the peg at the bottom of the nominal socket."""
-
-
 ASIDE = 0.005
 """Distance from the nominal hole's axis, m, at which a tool that is low is beside the socket, not in it."""
 

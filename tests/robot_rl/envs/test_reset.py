@@ -79,6 +79,18 @@ def test_a_latched_arm_is_not_reset():
             reset(cell, 0)
 
 
+def test_the_start_tells_nothing_of_what_the_scene_hides():
+    cell, reset, starts, hidden = TwinCell(PEG), ScriptedReset(PEG), [], []
+    for seed in range(300):
+        start = reset.start(seed)
+        turn = spatial.log(spatial.multiply(start.quaternion, spatial.conjugate(PEG.start.quaternion)))
+        starts.append([*start.position, turn[2]])
+        cell.reset_scene(seed)
+        hidden.append([*cell.data.mocap_pos[0, :2], *cell.data.mocap_quat[0, 1:3]])
+    between = np.corrcoef(np.transpose(starts), np.transpose(hidden))[:4, 4:]
+    assert np.abs(between).max() < 0.2
+
+
 def test_the_turn_is_drawn_too():
     cell = TwinCell(PEG)
     turns = []
