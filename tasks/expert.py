@@ -46,14 +46,15 @@ class Noise:
     def reset(self, rng: np.random.Generator) -> None:
         """Start an episode with `rng`."""
         self._rng = rng
-        self._value: Array = np.zeros(0)
+        self._value: Array | None = None
 
     def add(self, action: Array) -> Array:
         """`action` plus noise, in [-1, 1]."""
         fresh = self.scale * self._rng.standard_normal(action.shape)
-        if self._value.shape != action.shape:
+        if self._value is None:
             self._value = fresh
-        self._value = self.decay * self._value + np.sqrt(1 - self.decay**2) * fresh
+        else:
+            self._value = self.decay * self._value + np.sqrt(1 - self.decay**2) * fresh
         return np.clip(action + self._value, -1.0, 1.0)
 
 
