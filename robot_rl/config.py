@@ -96,20 +96,31 @@ def effective(task: TaskSpec, *layers: Mapping[str, Any]) -> RunConfig:
 
 def validate(config: RunConfig) -> None:
     """Refuse values that no run can use. Raises `ConfigError` naming the option, the value and the mend."""
-    learner = config.learner
-    whole = ("critics", "critic_subset", "batch", "utd", "block", "capacity", "bc_steps", "checkpoint_every")
-    rules = [(f"learner.{key}", getattr(learner, key), 1.0, math.inf) for key in whole]
-    shares, counts = ("discount", "demo_share", "tau"), ("start", "random_steps")
-    rules += [(f"learner.{key}", getattr(learner, key), 0.0, 1.0) for key in shares]
-    rules += [(f"learner.{key}", getattr(learner, key), 0.0, math.inf) for key in counts]
-    rules += [("learner.critic_subset", learner.critic_subset, 1, learner.critics)]
-    rules += [("steps", config.steps or 0, 0, math.inf), ("seed", config.seed, 0, 2**32 - 1)]
-    for name, value, low, high in rules:
-        if not low <= value <= high:
-            allowed = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:.10g}"
-            raise ConfigError(f"{name} is {value}, but must be {allowed}.")
+    validate_learner(config.learner)
+    _check_range("steps", config.steps or 0, 0, math.inf)
+    _check_range("seed", config.seed, 0, 2**32 - 1)
     if not config.demos.isdigit() and not Path(config.demos).exists():
         raise ConfigError(f"demos is {config.demos!r}, which is neither a number nor a path that exists.")
+
+
+def validate_learner(learner: LearnerConfig) -> None:
+    """Refuse values that no learner can use. Raises `ConfigError`."""
+    positive = ("critics", "batch", "utd", "start", "block", "capacity", "bc_steps", "checkpoint_every")
+    for key in positive:
+        _check_range(f"learner.{key}", getattr(learner, key), 1, math.inf)
+    for key in ("discount", "demo_share", "tau"):
+        _check_range(f"learner.{key}", getattr(learner, key), 0, 1)
+    for key in ("random_steps", "learning_rate", "initial_temperature"):
+        _check_range(f"learner.{key}", getattr(learner, key), 0, math.inf)
+    _check_range("learner.critic_subset", learner.critic_subset, 1, learner.critics)
+    for width in learner.hidden:
+        _check_range("a width in learner.hidden", width, 1, math.inf)
+
+
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        allowed = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:.10g}"
+        raise ConfigError(f"{name} is {value}, but must be {allowed}.")
 
 
 def check(values: Any, source: str) -> dict[str, Any]:

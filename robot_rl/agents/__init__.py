@@ -6,7 +6,7 @@ from robot_rl.agents.base import Agent
 from robot_rl.agents.bc import BC
 from robot_rl.agents.policy import Policy, policy_from_bytes
 from robot_rl.agents.sac import SAC
-from robot_rl.config import LearnerConfig
+from robot_rl.config import LearnerConfig, validate_learner
 from robot_rl.data.transition import Observation
 from robot_rl.exceptions import ConfigError
 from robot_rl.nets.observation import ObservationSpec
@@ -21,8 +21,5 @@ def make_agent(name: str, config: LearnerConfig, observation: Observation, actio
     """A fresh agent. observation: an example, for names and shapes. ConfigError: an unknown name or a bad value."""
     if name not in AGENTS:
         raise ConfigError(f"unknown agent {name!r}; choose one of {', '.join(sorted(AGENTS))}")
-    if not 1 <= config.critic_subset <= config.critics:
-        raise ConfigError(
-            f"learner.critic_subset is {config.critic_subset}; choose from 1 to learner.critics = {config.critics}"
-        )
+    validate_learner(config)
     return AGENTS[name].create(config, ObservationSpec.of(observation), action_dim, seed)
