@@ -43,7 +43,6 @@ class Learner:
 
         ConfigError: a value that cannot work. DataError: a demonstration with other observations.
         """
-        _check_config(config)
         settings = config.learner
         self.config = config
         self.spec = ObservationSpec.of(observation)
@@ -52,7 +51,7 @@ class Learner:
         self.version = 0
         self.sampler = Sampler(
             Replay(self.spec, action_dim, settings.capacity),
-            Replay(self.spec, action_dim, max(1, len(demos))),
+            self._demonstrations(len(demos)),
             {"rlpd": settings.demo_share, "sac": 0.0, "bc": 1.0}[config.agent],
             config.seed,
         )
@@ -189,13 +188,17 @@ class Learner:
         state = checkpoint.state
         self.agent = from_named_leaves(self.agent, checkpoint.arrays("agent.safetensors"))
         self.sampler.online.restore(checkpoint.arrays("online.safetensors"), state["online"])
-        self.sampler.demonstrations = Replay(self.spec, self.action_dim, max(1, state["demonstration_count"]))
+        self.sampler.demonstrations = self._demonstrations(state["demonstration_count"])
         self.sampler.demonstrations.restore(checkpoint.arrays("demonstrations.safetensors"), state["demonstrations"])
         self.sampler.rng.bit_generator.state = state["random"]
         self.version = state["version"]
         self._queue.extend(unstack(checkpoint.arrays("queue.safetensors"), state["queue"], self.spec))
         self._next = dict(state["next_sequence"])
         self._used = state["used"]
+
+    def _demonstrations(self, count: int) -> Replay:
+        """Room for `count` transitions and all of their frames: up to two each, in episodes of one step."""
+        return Replay(self.spec, self.action_dim, max(1, 2 * count))
 
     def _due(self) -> int:
         return self.config.learner.start + self.config.learner.block * self.version
@@ -225,12 +228,3 @@ class Learner:
             raise DataError(
                 f"{where} has action {transition.action} and reward {transition.reward}; both must be finite"
             )
-
-
-def _check_config(config: RunConfig) -> None:
-    settings = config.learner
-    for name in ("start", "block", "utd", "batch", "bc_steps", "capacity"):
-        if getattr(settings, name) < 1:
-            raise ConfigError(f"learner.{name} is {getattr(settings, name)}; it must be at least 1")
-    if not 0 <= settings.demo_share <= 1:
-        raise ConfigError(f"learner.demo_share is {settings.demo_share}; it must be from 0 to 1")

@@ -174,10 +174,21 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
         Learner.load(run_config(), EXAMPLE, 3, tmp_path)
 
 
-@pytest.mark.parametrize("name, value", [("start", 0), ("block", 0), ("utd", 0), ("batch", 0), ("demo_share", 1.5)])
+@pytest.mark.parametrize(
+    "name, value",
+    [("start", 0), ("block", 0), ("utd", 0), ("batch", 0), ("demo_share", 1.5), ("initial_temperature", -1.0)],
+)
 def test_values_that_cannot_work_are_named(name, value):
     with pytest.raises(ConfigError, match=f"learner.{name} is {value}"):
         learner(**{name: value})
+
+
+def test_demonstrations_never_shrink():
+    """Episodes of one step have two frames each."""
+    example = transition(image=(2, 2, 1)).observation
+    demos = [transition(i, actor="expert", image=(2, 2, 1)) for i in range(400)]
+    target = learner(demos=demos, example=example)
+    assert len(target.sampler.demonstrations) == 400
 
 
 def test_receiving_while_learning_loses_nothing():
