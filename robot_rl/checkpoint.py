@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """files: raw contents by name; state: the JSON part. Every checksum has been verified."""
+    """files: raw contents by name; state: the JSON part. The checksums of all of it have been verified."""
 
     path: Path
     files: Mapping[str, bytes]
@@ -66,13 +66,13 @@ def save_checkpoint(
         shutil.rmtree(final)
     temporary.rename(final)
     _flush(folder)
-    for old in _names(folder)[:-keep]:
+    for old in checkpoint_names(folder)[:-keep]:
         shutil.rmtree(folder / old)
     return final
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
-    """One checkpoint. DataError: a file is missing or fails its checksum."""
+def read_checkpoint(path: Path, only: Collection[str] | None = None) -> Checkpoint:
+    """One checkpoint; `only`: with these files alone. DataError: a file is missing or fails its checksum."""
     try:
         manifest = json.loads((path / MANIFEST).read_bytes())
         body = manifest["body"]
@@ -81,6 +81,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         content = json.loads(body)
         files = {}
         for file, digest in content["files"].items():
+            if only is not None and file not in only:
+                continue
             files[file] = (path / file).read_bytes()
             if hashlib.sha256(files[file]).hexdigest() != digest:
                 raise DataError(f"checkpoint {path}: {file} fails its checksum; remove the folder")
@@ -89,15 +91,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path, files, content["state"])
 
 
-def newest_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest sound checkpoint, None when there is none at all.
+def newest_checkpoint(folder: Path, only: Collection[str] | None = None) -> Checkpoint | None:
+    """The newest sound checkpoint, None when there is none at all. only: read these files alone.
 
     A damaged one is named in a warning and passed over. DataError: all are damaged.
     """
-    names = _names(folder)
+    names = checkpoint_names(folder)
     for name in reversed(names):
         try:
-            return read_checkpoint(folder / name)
+            return read_checkpoint(folder / name, only)
         except DataError as error:
             log.warning("%s; trying the one before", error)
     if names:
@@ -105,7 +107,8 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
     return None
 
 
-def _names(folder: Path) -> list[str]:
+def checkpoint_names(folder: Path) -> list[str]:
+    """The checkpoints in `folder`, oldest first, whether sound or not."""
     if not folder.is_dir():
         return []
     return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(TEMPORARY))

@@ -99,6 +99,11 @@ def peek(data: bytes, schema: Schema) -> tuple[str, int]:
     return _string(data, 4 + schema.fixed_size)[0], int(record["sequence"])
 
 
+def begins_episode(data: bytes, schema: Schema) -> bool:
+    """Whether an intact message of this schema is the first step of an episode. Raises `DataError`."""
+    return bool(_fixed(data, schema)["step"] == 0)
+
+
 def unpack(data: bytes, schema: Schema) -> Transition:
     """As `decode`, but an observation whose images are in the previous record lacks those keys."""
     record = _fixed(data, schema)

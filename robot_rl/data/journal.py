@@ -29,7 +29,7 @@ from mcap.opcode import Opcode
 from mcap.records import Channel, DataEnd, Footer
 from mcap.writer import MCAP0_MAGIC, IndexType, Writer
 
-from robot_rl.data.codec import continues, encode, intact, join, unpack
+from robot_rl.data.codec import begins_episode, continues, encode, intact, join, unpack
 from robot_rl.data.schema import MESSAGE_TYPE, Schema
 from robot_rl.data.transition import Transition
 from robot_rl.exceptions import DataError
@@ -82,8 +82,8 @@ class _File:
 
     def note(self, start: int, stop: int) -> None:
         """Remember the record whose message is at bytes `start` to `stop`, the newest."""
-        self.starts.append(start)
         self.sizes.append(stop - start)
+        self.starts.append(start)  # last: a reader in another thread counts by it
         self.end = stop
 
 
@@ -192,6 +192,10 @@ class JournalReader:
             else:
                 previous = join(self._unpack(sequence), self.schema, previous)
             yield previous
+
+    def episodes(self) -> int:
+        """How many episodes were begun. Images are not decoded."""
+        return sum(begins_episode(self.message(sequence), self.schema) for sequence in range(self.next_sequence))
 
     def _file(self, sequence: int) -> _File:
         if not 0 <= sequence < self.next_sequence:

@@ -86,6 +86,16 @@ def test_a_damaged_newest_is_named_and_the_one_before_used(tmp_path, caplog, dam
     assert str(newest) in caplog.text
 
 
+def test_damage_in_what_is_not_asked_for_does_not_matter(tmp_path):
+    path = save(tmp_path, "1")
+    (path / "agent.safetensors").write_bytes(b"")
+    checkpoint = newest_checkpoint(tmp_path, only=("policy",))
+    assert checkpoint is not None and checkpoint.files == {"policy": b"bytes"}
+    (path / "policy").write_bytes(b"Bytes")
+    with pytest.raises(DataError, match="every checkpoint"):
+        newest_checkpoint(tmp_path, only=("policy",))
+
+
 def test_all_damaged_is_an_error_that_names_them(tmp_path):
     for name in ("1", "2"):
         (save(tmp_path, name) / MANIFEST).unlink()

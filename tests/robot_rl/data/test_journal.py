@@ -78,6 +78,17 @@ def test_public_tools_read_a_journal_that_is_being_written(tmp_path):
     journal.close()
 
 
+def test_it_counts_the_episodes_begun(tmp_path):
+    made = list(episodes.stream(10, images=True, length=4))
+    with Journal(tmp_path, episodes.schema(images=True), sync=False) as journal:
+        counts = [journal.episodes()]
+        for transition in made:
+            journal.append(transition)
+            counts.append(journal.episodes())
+    assert counts == [0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3]
+    assert JournalReader(tmp_path).episodes() == 3
+
+
 def last_record(path):
     """Where the last record starts, and where it ends."""
     file = JournalReader(path.parent)._files[-1]
