@@ -66,7 +66,10 @@ def ends_block(steps: int, config: LearnerConfig) -> bool:
 
 @dataclass(frozen=True)
 class Episode:
-    """How one episode went. fault: why the arm latched, else empty. cycle: s of robot time."""
+    """How one episode went. fault: why the arm latched, else empty. cycle: s of robot time.
+
+    complete: False where the run ended first; whether it would have succeeded, nobody knows.
+    """
 
     index: int
     steps: int
@@ -75,6 +78,7 @@ class Episode:
     cycle: float
     interventions: int
     fault: str = ""
+    complete: bool = True
 
 
 class Actor:
@@ -132,7 +136,8 @@ class Actor:
             on_step(self._sink.next_sequence)
             observation, total, step = transition.next_observation, total + transition.reward, step + 1
             done = transition.terminated or transition.truncated
-        return Episode(index, step, total, info["success"], info["stamp"] - began, 0, fault=info.get("fault", ""))
+        fault = info.get("fault", "")
+        return Episode(index, step, total, info["success"], info["stamp"] - began, 0, fault, complete=done)
 
     def _step(
         self, episode: str, step: int, observation: Observation, info: Mapping[str, Any]

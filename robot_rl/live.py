@@ -69,7 +69,8 @@ class Progress:
         self.phase = "train"
         self.episodes += 1
         self.robot_s += record.get("robot_s") or 0.0
-        self.outcomes.append(bool(record["success"]))
+        if record["success"] is not None:
+            self.outcomes.append(record["success"])
         self._moved(record)
 
     def _update(self, record: Record) -> None:

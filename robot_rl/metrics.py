@@ -4,7 +4,8 @@ Every record has `kind` and `time` (s, Unix). The kinds, and their other keys:
 
     run      event: start | resume | stop | complete; steps: environment steps to train
     phase    name: demos | pretrain | train | eval; done, total: how far it is
-    episode  step: environment steps so far; length; return; success; intervened: steps a person made;
+    episode  step: environment steps so far; length; return; success (null: the end of the run cut it);
+             intervened: steps a person made;
              version: of the policy; robot_s: robot time of the episode, reset included, s
     update   step: environment steps received; updates: critic updates so far; version; and the learner's own
              numbers (critic_loss, temperature, ...)

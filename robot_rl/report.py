@@ -29,7 +29,7 @@ def summarise(config: RunConfig, records: Sequence[Record]) -> dict[str, Any]:
     """
     episodes = [record for record in records if record["kind"] == "episode"]
     updates = [record for record in records if record["kind"] == "update"]
-    recent = [bool(record["success"]) for record in episodes[-RECENT:]]
+    recent = [record["success"] for record in episodes if record["success"] is not None][-RECENT:]
     steps = max((record["step"] for record in (*episodes, *updates)), default=0)
     interventions = [record.get("intervened") or 0 for record in episodes]
     return {

@@ -9,7 +9,7 @@ from typing import Any
 import tasks
 from robot_rl.actor import Actor, Episode
 from robot_rl.agents import Policy, policy_from_bytes
-from robot_rl.checkpoint import newest_checkpoint
+from robot_rl.checkpoint import checkpoint_names, newest_checkpoint
 from robot_rl.config import RunConfig
 from robot_rl.data.demos import load_demos, save_demos
 from robot_rl.data.journal import Journal
@@ -68,14 +68,14 @@ def make_learner(config: RunConfig, run: RunFolder) -> Learner:
     """A learner for the run: from its newest checkpoint where there is one, else new, with the demonstrations."""
     observer = Observer(tasks.load(config.task), config.obs)
     action_dim = tasks.load(config.task).action_dim
-    if newest_checkpoint(run.checkpoints) is not None:
+    if checkpoint_names(run.checkpoints):
         return Learner.load(config, observer.example(), action_dim, run.checkpoints)
     return Learner(config, observer.example(), action_dim, read_demos(config, run))
 
 
 def first_episode(journal: Journal) -> int:
     """How many episodes the journal has begun: a resumed actor goes on with the next."""
-    return len({transition.episode for transition in journal.read()})
+    return journal.episodes()
 
 
 def record_episode(metrics: MetricsWriter, episode: Episode, step: int, version: int) -> None:
@@ -84,7 +84,7 @@ def record_episode(metrics: MetricsWriter, episode: Episode, step: int, version:
         "episode",
         step=step,
         length=episode.steps,
-        success=episode.success,
+        success=episode.success if episode.complete else None,
         intervened=episode.interventions,
         version=version,
         robot_s=episode.cycle,
@@ -137,7 +137,7 @@ def train_inprocess(
 
 def newest_policy(run: RunFolder) -> Policy:
     """The policy of the run's newest sound checkpoint. Raises `DataError` where there is none."""
-    checkpoint = newest_checkpoint(run.checkpoints)
+    checkpoint = newest_checkpoint(run.checkpoints, only=(POLICY_FILE,))
     if checkpoint is None:
         raise DataError(f"the run {run.path} has no checkpoint yet; train it first")
     return policy_from_bytes(checkpoint.files[POLICY_FILE])[0]
