@@ -70,12 +70,14 @@ class LocalLink:
 
     def close(self) -> None:
         """Learn from everything that was sent, then stop."""
-        self._finish()
-        self._learner.receive(self._waiting)
-        self._waiting = []
-        self._learn()
-        self._thread.shutdown()
-        self._journal.close()
+        try:
+            self._finish()
+            self._learner.receive(self._waiting)
+            self._waiting = []
+            self._learn()
+        finally:
+            self._thread.shutdown()
+            self._journal.close()
 
     def _catch_up(self) -> None:
         """After a resume: give the learner what the journal holds beyond its checkpoint."""
