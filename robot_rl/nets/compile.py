@@ -18,9 +18,13 @@ def use_one_thread() -> None:
 
 
 def enable_compile_cache(path: Path | None = None) -> Path:
-    """Keep compiled functions in `path` (default: robot_rl/jax in the user's cache folder) and return it."""
+    """Keep compiled functions in `path` and return it.
+
+    Default: where JAX_COMPILATION_CACHE_DIR says, else robot_rl/jax in the user's cache folder.
+    """
     if path is None:
-        path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "robot_rl" / "jax"
+        user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        path = Path(os.environ.get("JAX_COMPILATION_CACHE_DIR") or user / "robot_rl" / "jax")
     path.mkdir(parents=True, exist_ok=True)
     jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

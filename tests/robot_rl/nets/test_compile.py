@@ -3,6 +3,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+
+from robot_rl.nets.compile import enable_compile_cache
+
+VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 SCRIPT = """
 from robot_rl.nets.compile import enable_compile_cache, use_one_thread
 use_one_thread()
@@ -14,8 +19,17 @@ print(float(jax.jit(lambda x: jnp.sin(x) * 2)(1.0)))
 
 
 def test_compiled_functions_are_kept_in_the_users_cache_folder(tmp_path: Path):
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path)}
     result = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True)
     folder = tmp_path / "robot_rl" / "jax"
     assert result.stdout.splitlines()[0] == str(folder)
     assert any(folder.iterdir())
+
+
+def test_jaxs_own_variable_says_where_else(tmp_path: Path, monkeypatch):
+    before = jax.config.jax_compilation_cache_dir
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "mine"))
+    assert enable_compile_cache() == tmp_path / "mine"
+    assert jax.config.jax_compilation_cache_dir == str(tmp_path / "mine")
+    enable_compile_cache(Path(before) if before else None)
