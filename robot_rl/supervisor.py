@@ -138,7 +138,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            process_group=0,  # not a session: the kernel balances sessions against each other, whatever their nice
         )
         self._running[node.name] = _Running(node, process, log, begin, deaths or deque())
 

@@ -27,6 +27,9 @@ from controllers.arms.ros_io import SENSOR, STATE, TARGET, Feed, Listener, nanos
 from controllers.exceptions import ArmLatched, CellTimeout, CommandRejected
 from controllers.interface import Array, PoseTarget, Reading
 
+LATENCY = 0.01
+"""In real time a target leaves this long, s, after its tick, or at once if that has passed: the delay from sensing
+to acting is then the same at each step, however long the policy took."""
 RESEND = 0.5
 """After this silence, s, a target is sent again; the arm knows it by its stamp."""
 
@@ -96,6 +99,8 @@ class RosCell:
         if target.twist is not None and np.any(target.twist):
             raise CommandRejected("target_pose carries no feed-forward twist; leave `twist` empty.")
         self._comply(target)
+        if self._clock == "realtime":
+            self._listener.sleep(LATENCY + (self.stamp - time.time_ns()) / 1e9)
         header = Header(stamp=time_message(self._command_stamp()), frame_id=target.frame)
         width = [] if gripper_width is None else [float(gripper_width)]
         gripper = JointState(header=header, name=["width"][: len(width)], position=width)

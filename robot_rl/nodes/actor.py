@@ -12,7 +12,7 @@ from robot_rl.envs import RobotEnv
 from robot_rl.envs.observation import Observer
 from robot_rl.metrics import MetricsWriter
 from robot_rl.nets.compile import enable_compile_cache
-from robot_rl.nodes.base import be_punctual, hosting
+from robot_rl.nodes.base import ON_SCHEDULE, hosting, settle_memory
 from robot_rl.nodes.proxies import RosReset, RosReward
 from robot_rl.nodes.transport import Downlink, Uplink
 from robot_rl.training import ACTOR, first_episode, record_episode, schema_of
@@ -24,7 +24,7 @@ FLUSH = 120.0
 def main(run: Path, ros_args: list[str]) -> None:
     """Act until the run's steps are made and the learner has them all."""
     enable_compile_cache()
-    with hosting("actor", run, ros_args) as host:
+    with hosting("actor", run, ros_args, priority=ON_SCHEDULE) as host:
         config = host.config
         assert config.steps is not None, "the effective configuration names the steps"
         with Journal(host.run.journal, schema_of(config)) as journal, MetricsWriter(host.run.metrics) as metrics:
@@ -42,7 +42,7 @@ def main(run: Path, ros_args: list[str]) -> None:
                 record_episode(metrics, episode, uplink.next_sequence, weights.version)
                 host.status("ok", "acting", steps=uplink.next_sequence, episodes=episode.index + 1)
 
-            be_punctual(host)
+            settle_memory()
             actor = Actor(env, weights, uplink, config.learner, seed=config.seed, name=ACTOR, first_episode=began)
             actor.run(config.steps, on_episode=on_episode)
             uplink.flush(FLUSH)

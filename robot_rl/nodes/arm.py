@@ -28,7 +28,7 @@ from controllers.arms.ros_io import LATCHED, STATE, time_message
 from controllers.exceptions import ArmLatched, CommandRejected, ControllersError
 from controllers.interface import OWNERS, Array, Pose, PoseTarget, Reading
 from controllers.twin import TwinCell
-from robot_rl.nodes.base import Host, be_punctual, hosting
+from robot_rl.nodes.base import OWNS_ARM, Host, hosting, settle_memory
 from robot_rl.nodes.targets import Request, Targets
 
 RATE = 100
@@ -256,12 +256,12 @@ def _tf_publisher(host: Host) -> Callable[[Reading, Any], None] | None:
 
 def main(run: Path, ros_args: list[str]) -> None:
     """Run the node until interrupted."""
-    with hosting("arm", run, ros_args) as host:
+    with hosting("arm", run, ros_args, priority=OWNS_ARM) as host:
         task = host.task
         if not host.lockstep:
             task = dataclasses.replace(task, period=1.0 / RATE)
         node = ArmNode(host, TwinCell(task, seed=host.config.seed))
-        be_punctual(host)
+        settle_memory()
         if host.lockstep:
             node.run_lockstep()
         else:

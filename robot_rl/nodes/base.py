@@ -26,8 +26,8 @@ from robot_rl.config import RunConfig
 from robot_rl.runs import RunFolder
 from tasks.spec import TaskSpec
 
-URGENT = -10
-"""Nice value of a node with a schedule."""
+OWNS_ARM, ON_SCHEDULE, PATIENT = 20, 10, -10
+"""Priorities: of the arm, of nodes that act at its ticks, and of those that yield to them."""
 LEVELS = {"ok": DiagnosticStatus.OK, "warn": DiagnosticStatus.WARN, "error": DiagnosticStatus.ERROR}
 
 
@@ -69,18 +69,24 @@ class Host:
 
 
 @contextmanager
-def hosting(name: str, run: Path, ros_args: list[str] | None = None) -> Iterator[Host]:
-    """Node `name` of the run in folder `run`, until the block ends. SIGINT and SIGTERM interrupt its waits."""
+def hosting(name: str, run: Path, ros_args: list[str] | None = None, *, priority: int = 0) -> Iterator[Host]:
+    """Node `name` of the run in folder `run`, until the block ends. SIGINT and SIGTERM interrupt its waits.
+
+    priority: above 0 that of the real-time scheduler, used where the clock is real; below 0 how much to yield.
+    """
     folder = RunFolder.open(run)
     config = folder.config()
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
+    complaint = _prioritise(priority, config.clock == "lockstep")
     context = Context()
     rclpy.init(args=ros_args, context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = Node(name, context=context)
     host = Host(node, Listener(node, interrupted), folder, config, tasks.load(config.task))
     _diagnose(host)
+    if complaint:
+        node.get_logger().info(complaint)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     thread = threading.Thread(target=_spin, args=(executor,), name="services", daemon=True)
@@ -122,22 +128,19 @@ def settle_memory() -> None:
     gc.freeze()
 
 
-def be_nice(steps: int) -> None:
-    """Yield the processor to the paced nodes."""
-    os.nice(steps)
+def _prioritise(priority: int, lockstep: bool) -> str:
+    """Set the priority of this process; what to tell a person where that is not allowed, else an empty text.
 
-
-def be_punctual(host: Host) -> None:
-    """For nodes with a schedule in real time: before others on the processor, where this user may ask for it."""
-    settle_memory()
-    if host.lockstep:
-        return
-    try:
-        os.nice(URGENT)
-    except PermissionError:
-        host.node.get_logger().info(
-            "not allowed to raise this node's priority; for steadier timing give the user a negative nice limit"
-        )
+    Linux keeps it per thread, so this comes before the middleware starts its own.
+    """
+    if priority < 0:
+        os.nice(-priority)
+    elif priority > 0 and not lockstep:
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+        except PermissionError:
+            return "not allowed to use real-time priority, so timing is less steady; give the user an rtprio limit"
+    return ""
 
 
 def bytes_message(kind: Any, data: bytes) -> Any:

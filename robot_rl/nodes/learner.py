@@ -14,10 +14,8 @@ from robot_rl.learner import Learner
 from robot_rl.metrics import MetricsWriter
 from robot_rl.nets.compile import enable_compile_cache
 from robot_rl.nodes import protocol
-from robot_rl.nodes.base import Host, be_nice, bytes_message, hosting, settle_memory
+from robot_rl.nodes.base import PATIENT, Host, bytes_message, hosting, settle_memory
 from robot_rl.training import BlockReport, make_learner, schema_of
-
-NICE = 10
 
 
 class LearnerNode:
@@ -77,9 +75,8 @@ class LearnerNode:
 
 def main(run: Path, ros_args: list[str]) -> None:
     """Learn until interrupted, then finish what is due and save."""
-    be_nice(NICE)
     enable_compile_cache()
-    with hosting("learner", run, ros_args) as host, MetricsWriter(host.run.metrics) as metrics:
+    with hosting("learner", run, ros_args, priority=PATIENT) as host, MetricsWriter(host.run.metrics) as metrics:
         learner = make_learner(host.config, host.run)
         report = BlockReport(host.config, host.run, metrics, learner)
         node = LearnerNode(host, learner, report)

@@ -12,13 +12,13 @@ from std_srvs.srv import Trigger
 
 from controllers.exceptions import ControllersError
 from robot_rl.envs.reset import ScriptedReset
-from robot_rl.nodes.base import Host, be_punctual, hosting
+from robot_rl.nodes.base import ON_SCHEDULE, Host, hosting, settle_memory
 from robot_rl.nodes.protocol import RESET_SERVICE, SEED
 
 
 def main(run: Path, ros_args: list[str]) -> None:
     """Run the node until interrupted."""
-    with hosting("reset", run, ros_args) as host:
+    with hosting("reset", run, ros_args, priority=ON_SCHEDULE) as host:
         host.node.declare_parameter(SEED, 0)
         serve(host)
 
@@ -28,7 +28,7 @@ def serve(host: Host) -> None:
     cell = host.cell(sim=False, cameras=False, owner="reset")
     reset = ScriptedReset(host.task)
     requests = host.listener.serve(Trigger, RESET_SERVICE)
-    be_punctual(host)
+    settle_memory()
     count = 0
     while True:
         host.listener.wait([requests], 1.0)

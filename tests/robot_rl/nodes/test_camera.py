@@ -32,8 +32,9 @@ def test_images_belong_to_their_tick_bit_for_bit(arm, host, background):
     for _ in range(3):
         readings = []
         for each in (proxy, cell):
-            pose = each.read().arm.pose
-            each.command(PoseTarget(Pose(pose.position + np.array([0.0, 0.02, 0.0]), pose.quaternion), each.read().tick))
+            reading = each.read()
+            pose = Pose(reading.arm.pose.position + np.array([0.0, 0.02, 0.0]), reading.arm.pose.quaternion)
+            each.command(PoseTarget(pose, reading.tick))
             readings.append(each.wait())
         assert set(readings[0].images) == {"wrist", "front"}
         for name, image in readings[0].images.items():
