@@ -67,7 +67,7 @@ class RunConfig:
     obs: Literal["state", "pixels"] = option("state", "what the policy sees")
     reward: Literal["task"] = option("task", "where the reward comes from")
     demos: str = option("20", "demonstrations: how many the task's expert records, or a recorded set's path")
-    steps: int | None = option(None, "environment steps to train; the task's own number unless given")
+    steps: int | None = option(None, "environment steps to train; unless given the task's own number, none for bc")
     seed: int = option(0, "seed of everything random")
     run: Path | None = option(None, "run folder; runs/TASK-DATE-seedN unless given")
     resume: bool = option(False, "go on with the run in the folder that --run names")
@@ -89,6 +89,8 @@ def effective(task: TaskSpec, *layers: Mapping[str, Any]) -> RunConfig:
     for layer in layers:
         run |= {key: value for key, value in layer.items() if key not in ("learner", "task")}
         learner = {**learner, **layer.get("learner", {})}
+    if run.get("agent") == "bc" and not any("steps" in layer for layer in layers):
+        run["steps"] = 0
     config = RunConfig(**run, learner=LearnerConfig(**learner))
     validate(config)
     return config
@@ -98,6 +100,8 @@ def validate(config: RunConfig) -> None:
     """Refuse values that no run can use. Raises `ConfigError` naming the option, the value and the mend."""
     validate_learner(config.learner)
     _check_range("steps", config.steps or 0, 0, math.inf)
+    if config.agent == "bc" and config.steps:
+        raise ConfigError(f"steps is {config.steps}, but agent bc learns from demonstrations alone; leave it out.")
     _check_range("seed", config.seed, 0, 2**32 - 1)
     if not config.demos.isdigit() and not Path(config.demos).exists():
         raise ConfigError(f"demos is {config.demos!r}, which is neither a number nor a path that exists.")

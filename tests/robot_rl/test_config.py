@@ -142,3 +142,10 @@ def test_values_that_no_run_can_use(task, overrides, name):
 def test_suggest_names_the_near_one_and_all():
     assert suggest("rpld", ["rlpd", "sac"]) == "did you mean rlpd? Choices: rlpd, sac"
     assert suggest("zzz", ["rlpd", "sac"]) == "choices: rlpd, sac"
+
+
+def test_cloning_makes_no_steps(task):
+    assert effective(task, {"agent": "bc"}).steps == 0
+    assert effective(task, {"agent": "sac"}).steps == 1234
+    with pytest.raises(ConfigError, match="steps is 50, but agent bc"):
+        effective(task, {"agent": "bc"}, {"steps": 50})
