@@ -50,7 +50,7 @@ def _episode(env: RobotEnv, seed: int, index: int, sequence: int) -> Iterator[Tr
     observation, info = env.reset(seed=derive(seed, "demos", index))
     identity, step, done = episode_id(seed, "expert", index), 0, False
     while not done:
-        action = expert.act(env.reading).astype(np.float32)
+        action = np.clip(expert.act(env.reading), -1, 1).astype(np.float32)
         following, reward, terminated, truncated, after = env.step(action)
         done = terminated or truncated
         yield Transition(
