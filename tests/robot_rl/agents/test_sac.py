@@ -76,36 +76,85 @@ def test_one_actor_step_for_a_block_of_critic_steps():
     assert count == {"actor": 1, "critic": 4, "temperature": 1}
 
 
-def test_first_critic_loss_by_hand():
-    """With all members in the minimum and a policy without noise, the loss is a closed formula."""
-    learner = agent()
+def with_deviation(learner, log_std, zero_mean=False):
+    """The agent with the same deviation everywhere."""
     last = learner.actor["mlp"][-1]
-    quiet = {"kernel": last["kernel"].at[:, 2:].set(0), "bias": last["bias"].at[2:].set(-20.0)}
-    learner = dataclasses.replace(learner, actor=learner.actor | {"mlp": [*learner.actor["mlp"][:-1], quiet]})
-    policy, critic = learner.policy(), kept(learner.critic["ensemble"])
+    kernel = jnp.zeros_like(last["kernel"]) if zero_mean else last["kernel"].at[:, 2:].set(0)
+    last = {"kernel": kernel, "bias": last["bias"].at[2:].set(log_std)}
+    return dataclasses.replace(learner, actor=learner.actor | {"mlp": [*learner.actor["mlp"][:-1], last]})
+
+
+def q_by_hand(ensemble, member, pose, action):
+    x = np.concatenate([pose, action], -1)
+    for layer in ensemble[:-1]:
+        x = x @ layer["kernel"][member] + layer["bias"][member]
+        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+        x = np.maximum(x * layer["scale"][member] + layer["shift"][member], 0)
+    return (x @ ensemble[-1]["kernel"][member] + ensemble[-1]["bias"][member])[..., 0]
+
+
+def test_first_losses_by_hand():
+    """With all members in the minimum and a policy without noise, both losses are closed formulas.
+
+    The critic's: squared errors to the minimum of a target that is not the critic. The actor's: the mean of all
+    critics, on the last slice.
+    """
+    learner = with_deviation(agent(learning_rate=0.0, initial_temperature=0.0), -20.0)
+    learner = dataclasses.replace(learner, target=jax.tree.map(lambda leaf: 0.7 * leaf, learner.target))
+    policy, critic, target = learner.policy(), kept(learner.critic["ensemble"]), kept(learner.target["ensemble"])
+
+    def actions(poses):
+        return np.stack([policy.act({"pose": pose}, None) for pose in poses])
+
     data = batch(slices=1, terminated=0)
-
-    def q(member, pose, action):
-        x = np.concatenate([pose, action], -1)
-        for layer in critic[:-1]:
-            x = x @ layer["kernel"][member] + layer["bias"][member]
-            x = np.maximum((x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6), 0)
-        return (x @ critic[-1]["kernel"][member] + critic[-1]["bias"][member])[..., 0]
-
     following = data.next_observation["pose"][0]
-    action = np.stack([policy.act({"pose": pose}, None) for pose in following])
-    target = data.reward[0] + 0.5 * np.min([q(m, following, action) for m in range(3)], 0)
-    errors = [q(m, data.observation["pose"][0], data.action[0]) - target for m in range(3)]
-    _, metrics = learner.update(data)
+    next_q = np.min([q_by_hand(target, m, following, actions(following)) for m in range(3)], 0)
+    wanted = data.reward[0] + 0.5 * next_q
+    errors = [q_by_hand(critic, m, data.observation["pose"][0], data.action[0]) - wanted for m in range(3)]
+    learner, metrics = learner.update(data)
     assert float(metrics["critic_loss"]) == pytest.approx(np.mean(np.square(errors)), rel=1e-4)
 
+    data = batch(slices=2, seed=1)
+    last = data.observation["pose"][-1]
+    values = [q_by_hand(critic, m, last, actions(last)) for m in range(3)]
+    _, metrics = learner.update(data)
+    assert float(metrics["actor_loss"]) == pytest.approx(-np.mean(values), rel=1e-4)
 
-@pytest.mark.parametrize("log_std, sign", [(-3.0, 1), (-0.3, -1)])
+
+def test_the_target_is_the_minimum_over_members_drawn_anew_each_step():
+    """Critics worth 0, targets worth 2, 4 and 6, reward 0: the loss is the square of half the smaller of two."""
+    learner = agent(critic_subset=2, learning_rate=0.0, tau=0.0)
+
+    def worth(tree, values):
+        bias = jnp.array(values)[:, None]
+        last = {"kernel": jnp.zeros_like(tree["ensemble"][-1]["kernel"]), "bias": bias}
+        return tree | {"ensemble": [*tree["ensemble"][:-1], last]}
+
+    learner = dataclasses.replace(
+        learner, critic=worth(learner.critic, [0.0, 0.0, 0.0]), target=worth(learner.target, [2.0, 4.0, 6.0])
+    )
+    losses = []
+    for _ in range(30):
+        learner, metrics = learner.update(batch(slices=1, reward=0))
+        losses.append(float(metrics["critic_loss"]))
+    assert set(losses) == {1.0, 4.0}
+
+
+def test_layer_norm_is_the_critics_alone_and_can_be_left_out():
+    assert all("scale" in layer for layer in agent().critic["ensemble"][:-1])
+    assert not any("scale" in layer for layer in agent(layer_norm=False).critic["ensemble"])
+    assert not any("scale" in layer for layer in agent().actor["mlp"])
+
+
+def test_every_step_draws_with_a_key_of_its_own():
+    first = np.array(agent().key)
+    after = [np.array(agent().update(batch(slices=count))[0].key) for count in (1, 2)]
+    assert len({key.tobytes() for key in (first, *after)}) == 3
+
+
+@pytest.mark.parametrize("log_std, sign", [(-3.0, 1), (-2.1, 1), (-1.8, -1), (-0.3, -1)])
 def test_temperature_rises_when_entropy_is_too_low_and_falls_when_too_high(log_std, sign):
-    learner = agent()
-    last = learner.actor["mlp"][-1]
-    fixed = {"kernel": jnp.zeros_like(last["kernel"]), "bias": last["bias"].at[2:].set(log_std)}
-    learner = dataclasses.replace(learner, actor=learner.actor | {"mlp": [*learner.actor["mlp"][:-1], fixed]})
+    learner = with_deviation(agent(), log_std, zero_mean=True)
     before = float(learner.log_temperature)
     after, metrics = learner.update(batch())
     assert np.sign(float(after.log_temperature) - before) == sign
