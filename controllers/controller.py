@@ -34,12 +34,29 @@ def _unit(name: str, quaternion: Array) -> Array:
     return spatial.normalise(array)
 
 
+def _check_settings(
+    workspace: Workspace, frame: str, filter_time: float, posture: tuple[float, float], shortest: float
+) -> None:
+    """Raises ValueError for a setting that makes no sense; shortest: of the times that must be positive, s."""
+    if frame not in ("tool", "base"):
+        raise ValueError(f"Compliance frame '{frame}' is unknown: use 'tool' or 'base'.")
+    if not (np.asarray(workspace.low) < workspace.high).all():
+        raise ValueError(f"The workspace reaches from {workspace.low} to {workspace.high}: raise the upper corner.")
+    if not filter_time >= 0.0:
+        raise ValueError(f"The reference filter's time is {filter_time} s: give none below 0.")
+    if posture[1] <= 0.0:
+        raise ValueError(f"Posture damping is {posture[1]} 1/s: give a positive one.")
+    if not shortest > 0.0:
+        raise ValueError(f"One of dt, ttl, freeze and ramp is {shortest} s: give a positive time.")
+
+
 class Controller:
     """The safety filter and the law of one arm, in the process that owns it.
 
     start: pose (4,) xyzw that tilt and yaw are bounded against. home: joint angles (n,) that the nullspace seeks.
     frame: of the compliance, `tool` or `base`. dt, ttl, freeze, ramp in s: control period, age at which a target
     is stale, how long the reference then stays frozen, and how long it takes from there to the measured pose.
+    Raises ValueError for what makes no sense, and for gains that the arm does not allow.
     """
 
     def __init__(
@@ -57,12 +74,7 @@ class Controller:
         freeze: float = 1.0,
         ramp: float = 1.0,
     ) -> None:
-        if frame not in ("tool", "base"):
-            raise ValueError(f"Compliance frame '{frame}' is unknown: use 'tool' or 'base'.")
-        if posture[1] <= 0.0:
-            raise ValueError(f"Posture damping is {posture[1]} 1/s: give a positive one.")
-        if min(dt, ttl, freeze, ramp) <= 0.0:
-            raise ValueError(f"One of dt {dt}, ttl {ttl}, freeze {freeze}, ramp {ramp} s is not positive: raise it.")
+        _check_settings(workspace, frame, gains.filter_time, posture, min(dt, ttl, freeze, ramp))
         start = _unit("start", start)
         self._arm = arm
         self._gains = gains
@@ -84,6 +96,10 @@ class Controller:
         law = self.arrays.law
         law.tool_frame, law.posture = frame == "tool", home
         law.posture_stiffness, law.posture_damping = posture
+        try:
+            self._check_gains(PoseTarget(Pose(workspace.low, start), sequence=0))
+        except CommandRejected as error:
+            raise ValueError(f"The task's own gains are refused: {error}") from error
         self._use(gains.stiffness, gains.damping, gains.clip)
 
     @property

@@ -169,11 +169,16 @@ def posture_torque(law: Record, jacobian: Array, mass: Array, q: Array, dq: Arra
 
 @njit(cache=True)
 def joint_torque(law: Record, jacobian: Array, mass: Array, q: Array, dq: Array, work: Record) -> None:
-    """work.torque (n,) <- J^T (drive + damper) + N^T tau_posture - c M dq, Nm, without the bias."""
+    """work.torque (n,) <- J^T (drive + damper) + N^T tau_posture - c M dq, Nm, without the bias.
+
+    work.joint (n,) <- what the drive has in it, J^T drive.
+    """
     posture_torque(law, jacobian, mass, q, dq, work)
     for i in range(q.shape[0]):
         total = work.posture[i]
+        work.joint[i] = 0.0
         for k in range(6):
+            work.joint[i] += jacobian[k, i] * work.drive[k]
             total += jacobian[k, i] * (work.drive[k] + work.damper[k])
         for j in range(q.shape[0]):
             total -= law.joint_damping * mass[i, j] * dq[j]

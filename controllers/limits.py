@@ -24,9 +24,12 @@ ROUNDING = 1e-7
 SHARE = 0.8
 """Part of a vendor's limit that a command may use; for positions, of the range about its middle."""
 
-COUNTED = ("torque", "torque_rate", "position", "velocity", "force", "power", "slowed")
+COUNTED = ("torque", "torque_rate", "position", "velocity", "force", "power", "slowed", "fitted")
 """Rules of the compiled tick that clamp, in the order of their counters (in ticks)."""
-TORQUE, TORQUE_RATE, POSITION, VELOCITY, FORCE, POWER, SLOWED = range(7)
+TORQUE, TORQUE_RATE, POSITION, VELOCITY, FORCE, POWER, SLOWED, FITTED = range(8)
+
+STOPPING = 0.05
+"""A feed-forward towards the workspace's edge is held below the distance left over this time, s."""
 
 FAULTS = ("", "stop", "invalid state", "joint position", "joint velocity")
 """Reasons of a latch, by code."""
@@ -177,6 +180,26 @@ def clamp_rotation(bounds: Record, quaternion: Array) -> bool:
 
 
 @njit(cache=True)
+def clamp_feed(bounds: Record, position: Array, quaternion: Array, twist: Array) -> None:
+    """Slows twist (6,), m/s and rad/s in base, before the tool at a pose leaves the workspace; none leads out of it."""
+    for i in range(3):
+        up = max(0.0, bounds.box[1, i] - position[i]) / STOPPING
+        down = max(0.0, position[i] - bounds.box[0, i]) / STOPPING
+        twist[i] = min(max(twist[i], -down), up)
+    tilt, _, _, yaw = swing_twist(bounds, quaternion)
+    left = math.inf
+    if bounds.tilt < math.pi:
+        left = bounds.tilt - tilt
+    if bounds.yaw < math.pi:
+        left = min(left, bounds.yaw - abs(yaw))
+    fastest = max(0.0, left) / STOPPING
+    speed = math.sqrt(twist[3] ** 2 + twist[4] ** 2 + twist[5] ** 2)
+    if speed > fastest:
+        for i in range(3, 6):
+            twist[i] *= fastest / speed
+
+
+@njit(cache=True)
 def speed_limit(bounds: Record, joint: int, q: float, sign: float) -> float:
     """The vendor's joint speed (rad/s) at q, moving towards the end that `sign` points to."""
     left = bounds.high[joint] - q if sign > 0.0 else q - bounds.low[joint]
@@ -212,6 +235,25 @@ def cap_wrench(bounds: Record, drive: Array, velocity: Array, counts: Counts) ->
         counts[POWER] += 1
         for i in range(6):
             drive[i] *= bounds.power / power
+
+
+@njit(cache=True)
+def fit_drive(bounds: Record, drive: Array, bias: Array, torque: Array, counts: Counts) -> None:
+    """Takes as much of the drive (n,) out of torque (n,) + bias (n,), Nm, as keeps every joint within its limit.
+
+    All joints give up the same share: clamped one by one, the weakest alone would give way, and what is left would
+    push the tool elsewhere.
+    """
+    share = 1.0
+    for j in range(torque.shape[0]):
+        excess = abs(torque[j] + bias[j]) - bounds.torque[j]
+        part = drive[j] if torque[j] + bias[j] > 0.0 else -drive[j]
+        if excess > 0.0 and part > 0.0:
+            share = min(share, max(0.0, 1.0 - excess / part))
+    if share < 1.0:
+        counts[FITTED] += 1
+        for j in range(torque.shape[0]):
+            torque[j] -= (1.0 - share) * drive[j]
 
 
 @njit(cache=True)

@@ -197,12 +197,14 @@ def tick(
     _age(arrays)
     if arrays.state == TRACK:
         _follow(arrays, limits.pace(bounds, jacobian, q, dq, work.inverse[:], arrays.counts))
+        limits.clamp_feed(bounds, arrays.position, arrays.quaternion, law.twist)
     impedance.pose_error(
         arrays.position, arrays.quaternion, arrays.reference_position, arrays.reference_quaternion, work
     )
     impedance.task_wrench(law, jacobian, dq, arrays.quaternion, work)
     limits.cap_wrench(bounds, work.drive, work.velocity, arrays.counts)
     impedance.joint_torque(law, jacobian, mass, q, dq, work)
+    limits.fit_drive(bounds, work.joint, bias, work.torque, arrays.counts)
     limits.guard_joints(bounds, mass, q, dq, arrays.dt, work.torque, arrays.counts)
     total = 0.0
     for j in range(q.shape[0]):

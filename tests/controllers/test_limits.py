@@ -139,6 +139,26 @@ def test_beyond_its_speed_a_joint_is_slowed_and_not_pushed():
     assert -0.5 < torque[3] < 0.0, "a light joint is damped little, but nothing drives it on"
 
 
+def test_a_drive_beyond_one_joints_limit_shrinks_as_a_whole():
+    record, tally, bias = bounds(), counts(), np.zeros(7)
+    bias[5] = 2.0
+    drive = np.array([0.0, -30.0, 0.0, 25.0, 0.0, 10.0, -1.0])
+    torque = drive + np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0])
+    limits.fit_drive(record, drive, bias, torque, tally)
+    assert torque[5] + bias[5] == pytest.approx(0.8 * 12.0)
+    np.testing.assert_allclose(torque[[1, 3, 6]], 0.66 * drive[[1, 3, 6]])
+    within = torque.copy()
+    limits.fit_drive(record, drive, bias, within, tally)
+    np.testing.assert_array_equal(within, torque)
+    assert tally[limits.FITTED] == 1
+
+
+def test_what_a_drive_does_not_cause_it_does_not_pay_for():
+    record, drive, torque = bounds(), np.full(7, -1.0), np.full(7, 100.0)
+    limits.fit_drive(record, drive, np.zeros(7), torque, counts())
+    np.testing.assert_array_equal(torque, 100.0)
+
+
 def test_torque_and_its_rate_stay_at_four_fifths():
     record, tally = bounds(), counts()
     sent, torque = np.zeros(7), np.full(7, 500.0)
