@@ -109,8 +109,8 @@ SPEC = TaskSpec(
     ),
     gains=Gains(
         stiffness=np.array([2000.0] * 3 + [100.0] * 3),
-        damping=np.array([178.0] * 3 + [10.0] * 3),
-        clip=np.array([-0.006] * 3 + [-0.05] * 3 + [0.006] * 3 + [0.05] * 3),
+        damping=np.array([210.0] * 3 + [10.0] * 3),
+        clip=np.array([-0.007] * 3 + [-0.05] * 3 + [0.007] * 3 + [0.05] * 3),
     ),
     reward=reward,
     verify=verify,
