@@ -8,9 +8,7 @@ import numpy as np
 
 from controllers import spatial
 from controllers.interface import Array, Pose, Reading
-from tasks.spec import ActionSpec, GripperSpec
-
-AXES = ("x", "y", "z", "rx", "ry", "rz")
+from tasks.spec import AXES, ActionSpec, GripperSpec
 
 
 def steer(action: ActionSpec, tool: Pose, goal: Pose) -> Array:

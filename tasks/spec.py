@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     import mujoco
 
 
+AXES = ("x", "y", "z", "rx", "ry", "rz")
+"""Of the tool frame: translations, then turns about them."""
+BASES = ("measured", "reference")
+
+
 @dataclass(frozen=True)
 class Gains:
     """Cartesian impedance in the compliance frame (the tool frame unless a task says otherwise).
@@ -47,6 +52,7 @@ class Workspace:
 class ActionSpec:
     """How an action in [-1, 1] moves the reference, in the tool frame (design: control law).
 
+    Raises ValueError for an axis or a base that there is not.
     axes: which of x y z rx ry rz the policy moves, in that order; the others hold the start pose's value.
     translation: m, rotation: rad, at an action of 1. base: `measured` or `reference` (then leashed).
     """
@@ -56,6 +62,12 @@ class ActionSpec:
     rotation: float = 0.05
     base: str = "measured"
     leash: tuple[float, float] = (0.02, 0.1)
+
+    def __post_init__(self) -> None:
+        if len(set(self.axes)) != len(self.axes) or not set(self.axes) <= set(AXES):
+            raise ValueError(f"the axes of an action are {self.axes}: choose from {', '.join(AXES)}, each once")
+        if self.base not in BASES:
+            raise ValueError(f"the base of an action is {self.base!r}: choose one of {', '.join(BASES)}")
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from controllers import spatial
 from controllers.interface import Array, Pose, Reading
-from tasks.expert import AXES
-from tasks.spec import TaskSpec
+from tasks.spec import AXES, TaskSpec
 
 
 class ActionMapper:

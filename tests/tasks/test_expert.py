@@ -32,5 +32,7 @@ def test_steering_goes_straight_and_stops_at_the_goal():
     # the tool looks down, turned about x: its y is minus the base's
     np.testing.assert_allclose(steer(ACTION, HERE, goal), [0.5, 1.0, 0.0, 0.0], atol=1e-12)
     np.testing.assert_allclose(steer(ACTION, HERE, HERE), 0.0, atol=1e-12)
-    near = Pose(HERE.position + np.array([0.0, 0.0, 0.004]), spatial.multiply(DOWN, spatial.exp(np.array([0, 0, 0.03]))))
+    near = Pose(
+        HERE.position + np.array([0.0, 0.0, 0.004]), spatial.multiply(DOWN, spatial.exp(np.array([0, 0, 0.03])))
+    )
     np.testing.assert_allclose(steer(ACTION, HERE, near), [0.0, 0.0, -0.4, 0.5], atol=1e-9)

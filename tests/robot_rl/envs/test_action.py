@@ -57,6 +57,15 @@ def test_an_integrating_reference_is_leashed_per_axis():
     np.testing.assert_allclose(reference.position, [0.52, 0.019, 0.2], atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [({"base": "mesured"}, "measured, reference"), ({"axes": ("x", "yaw")}, "rz"), ({"axes": ("x", "x")}, "each once")],
+)
+def test_an_action_that_makes_no_sense_is_refused(fields, words):
+    with pytest.raises(ValueError, match=words):
+        ActionSpec(**fields)
+
+
 def test_the_gripper_has_hysteresis():
     grip = ActionMapper(replace(REACH, gripper=GripperSpec(closed=0.0, open=0.08, threshold=0.3, start=0.05)))
     wanted = [(0.0, 0.05), (0.29, 0.05), (0.31, 0.0), (-0.2, 0.0), (-0.31, 0.08), (0.2, 0.08)]
