@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 KEPT = 8
@@ -31,8 +32,9 @@ def keep_compiled_code() -> None:
     os.environ["NUMBA_CACHE_DIR"] = str(folder)  # for Numba when it is imported, and for child processes
     if "numba" in sys.modules:
         sys.modules["numba"].config.CACHE_DIR = str(folder)
-    for old in sorted(home.iterdir(), key=lambda entry: entry.stat().st_mtime)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    with suppress(OSError):  # another process that starts now may be faster
+        for old in sorted(home.iterdir(), key=lambda entry: entry.stat().st_mtime)[:-KEPT]:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _digest(root: Path) -> str:
