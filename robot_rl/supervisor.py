@@ -18,7 +18,13 @@ from robot_rl.exceptions import GraphError
 from robot_rl.graph import NodeSpec, graph
 from robot_rl.lifeline import PARENT
 from robot_rl.metrics import MetricsWriter
-from robot_rl.nodes.environment import Domain, clean_shared_memory, for_interpreter, ros_environment
+from robot_rl.nodes.environment import (
+    Domain,
+    check_shared_memory,
+    clean_shared_memory,
+    for_interpreter,
+    ros_environment,
+)
 from robot_rl.runs import RunFolder
 
 USER_ERROR = 2
@@ -206,6 +212,8 @@ def train_graph(
 
     with Domain(run.path, os.environ.get("ROS_DOMAIN_ID")) as domain:
         environment = ros_environment(os.environ, domain=domain.number)
+        clean_shared_memory()
+        check_shared_memory(len(graph(config)), environment)
         try:
             with Supervisor(graph(config), run.path, run.logs, environment, tell, grace=60.0) as nodes:
                 nodes.watch(stop)

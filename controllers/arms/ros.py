@@ -284,14 +284,11 @@ class RosCell:
         self.not_before(int(answer.message))
 
 
-_clients: dict[tuple[int, str], Any] = {}
-
-
 def call(node: Node, listener: Listener, kind: type, name: str, request: Any, timeout: float = 30.0) -> Any:
     """Call a service and wait for its answer. Raises `CellTimeout` after `timeout` s."""
-    client = _clients.get((id(node), name))
-    if client is None:
-        client = _clients[(id(node), name)] = node.create_client(kind, name)
+    if name not in listener.clients:
+        listener.clients[name] = node.create_client(kind, name)
+    client = listener.clients[name]
     end = time.monotonic() + timeout
     while not client.service_is_ready():
         if time.monotonic() > end:

@@ -102,11 +102,15 @@ class Requests:
 
 
 class Listener:
-    """The feeds of one node, read by one thread. `interrupted` ends every wait with KeyboardInterrupt."""
+    """The feeds of one node, read by one thread. `interrupted` ends every wait with KeyboardInterrupt.
+
+    clients: the node's service clients, by service.
+    """
 
     def __init__(self, node: Node, interrupted: threading.Event | None = None) -> None:
         self.node = node
         self.interrupted = interrupted or threading.Event()
+        self.clients: dict[str, Any] = {}
         self._group = Polled()
         self._wait_set: Any = None
         self._capacity = 0

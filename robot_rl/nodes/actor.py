@@ -35,8 +35,9 @@ def main(run: Path, ros_args: list[str]) -> None:
             uplink = Uplink(host, journal, ACTOR)
             weights = Downlink(host, uplink)
             uplink.pump()
-            policy, _ = weights.get(0)
-            policy.act(Observer(host.task, config.obs).example(), jax.random.key(0))  # compiles, ahead of the clock
+            weights.any().act(
+                Observer(host.task, config.obs).example(), jax.random.key(0)
+            )  # compiles, ahead of the clock
 
             def on_episode(episode: Episode) -> None:
                 record_episode(metrics, episode, uplink.next_sequence, weights.version)

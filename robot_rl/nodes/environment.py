@@ -20,6 +20,9 @@ DOMAINS = range(1, 102)
 SETTLED = 2.0
 """Age, s, from which an unlocked segment is taken for abandoned."""
 
+SEGMENT = 35.0
+"""Shared memory of one process with our profile, MB."""
+
 _BOOTSTRAPPED = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
 _SINGLE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
@@ -122,6 +125,19 @@ def _domains_with_sockets() -> set[int]:
         if 7400 <= port < 7400 + 250 * 102:
             found.add((port - 7400) // 250)
     return found
+
+
+def check_shared_memory(nodes: int, environment: Mapping[str, str], folder: Path = Path("/dev/shm")) -> None:
+    """Raise `GraphError` where `nodes` processes with our profile find too little shared memory: in a container."""
+    if environment.get("FASTRTPS_DEFAULT_PROFILES_FILE") not in (str(PROFILE), str(PROFILE_SHM_ONLY)):
+        return
+    state = os.statvfs(folder)
+    free, needed = state.f_bavail * state.f_frsize / 1e6, nodes * SEGMENT
+    if free < needed:
+        raise GraphError(
+            f"{folder} has {free:.0f} MB free and the run's {nodes} nodes need {needed:.0f}; "
+            "start the container with --shm-size=1g, or free some."
+        )
 
 
 def clean_shared_memory(domain: int | None = None, folder: Path = Path("/dev/shm")) -> int:

@@ -73,12 +73,28 @@ class Downlink:
         self._policies: dict[int, Policy] = {}
         self.version = 0
 
+    def any(self) -> Policy:
+        """Some policy, as soon as there is one: to compile it ahead of time."""
+        self._wait_for(0)
+        return self._policies[max(self._policies)]
+
     def get(self, version: int) -> tuple[Policy, int]:
-        """The policy to act with, and its version. Raises `GraphError` when it does not come."""
+        """The policy to act with, and its version. Raises `GraphError` when it does not come.
+
+        A learner that came back from a checkpoint past `version` has only newer ones: then the newest.
+        """
+        self._wait_for(version if self._host.lockstep else 0)
+        exact = self._host.lockstep and version in self._policies
+        self.version = version if exact else max(self._policies)
+        for old in [known for known in self._policies if known < self.version]:
+            del self._policies[old]
+        return self._policies[self.version], self.version
+
+    def _wait_for(self, version: int) -> None:
+        """Until a policy of `version` or later is here."""
         self._take()
-        wanted = version if self._host.lockstep else 0
         end, told = time.monotonic() + self._timeout, time.monotonic() + 10.0
-        while not self._policies or max(self._policies) < wanted:
+        while not self._policies or max(self._policies) < version:
             now = time.monotonic()
             if now > end:
                 raise GraphError(
@@ -91,15 +107,6 @@ class Downlink:
             self._host.listener.wait([self._feed, self._uplink.answers], 0.2)
             self._uplink.pump()
             self._take()
-        self.version = self._choose(wanted)
-        return self._policies[self.version], self.version
-
-    def _choose(self, wanted: int) -> int:
-        """`wanted`, or the newest where the learner came back from a checkpoint that is past it."""
-        chosen = wanted if self._host.lockstep and wanted in self._policies else max(self._policies)
-        for old in [known for known in self._policies if known < chosen]:
-            del self._policies[old]
-        return chosen
 
     def _take(self) -> None:
         while (message := self._feed.take()) is not None:

@@ -8,7 +8,13 @@ import pytest
 
 from robot_rl.exceptions import GraphError
 from robot_rl.nodes import environment
-from robot_rl.nodes.environment import Domain, clean_shared_memory, for_interpreter, ros_environment
+from robot_rl.nodes.environment import (
+    Domain,
+    check_shared_memory,
+    clean_shared_memory,
+    for_interpreter,
+    ros_environment,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -87,3 +93,14 @@ def test_only_abandoned_shared_memory_goes(tmp_path):
         "fastrtps_new_el",
         "fastrtps_port8150",
     ]
+
+
+def test_too_little_shared_memory_is_said_with_its_mend(monkeypatch):
+    class State:
+        f_bavail, f_frsize = 64, 1_000_000
+
+    monkeypatch.setattr(environment.os, "statvfs", lambda folder: State)
+    with pytest.raises(GraphError, match=r"/dev/shm has 64 MB free and the run's 5 nodes need 175.*--shm-size"):
+        check_shared_memory(5, ros_environment({}))
+    check_shared_memory(1, ros_environment({}))
+    check_shared_memory(5, ros_environment({"FASTRTPS_DEFAULT_PROFILES_FILE": "/my/own.xml"}))
