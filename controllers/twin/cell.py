@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import mujoco
 import numpy as np
 
 from controllers.controller import Controller
+from controllers.exceptions import CommandRejected
 from controllers.interface import ArmState, Array, GripperState, Image, Pose, PoseTarget, Reading
 from controllers.limits import FR3
 from controllers.twin import loop
@@ -74,9 +76,11 @@ class TwinCell:
 
     def command(self, target: PoseTarget, gripper_width: float | None = None) -> None:
         """Send a target of the present owner, and an opening in m. Raises `CommandRejected` or `ArmLatched`."""
+        if gripper_width is not None and not math.isfinite(gripper_width):
+            self.controller.rejections["finite"] += 1
+            raise CommandRejected(f"The gripper's width is {gripper_width}: give a finite number of metres.")
         self._changed()
         self.controller.submit(self.controller.owner or "", target)
-        self._views.peak[0] = 0.0
         if gripper_width is not None:
             self.move_gripper(gripper_width)
 

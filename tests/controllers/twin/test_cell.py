@@ -151,6 +151,18 @@ def test_a_command_without_an_owner_is_refused(tmp_path):
         cell.command(PoseTarget(Pose(ABOVE, DOWN), 0))
 
 
+@pytest.mark.parametrize("width", [np.nan, np.inf])
+def test_a_width_that_is_no_number_is_refused_and_moves_nothing(tmp_path, width):
+    cell = TwinCell(make_task(tmp_path, gripper=GripperSpec()))
+    cell.acquire("policy")
+    drive(cell, ABOVE, 3, 0.06)
+    with pytest.raises(CommandRejected, match="width"):
+        cell.command(PoseTarget(Pose(ABOVE + 0.1, DOWN), 3), width)
+    reading = drive(cell, ABOVE, 5, start=3)[-1]
+    assert reading.gripper.width == pytest.approx(0.06, abs=1e-3)
+    assert cell.controller.rejections == {"finite": 1}
+
+
 def flatten(reading):
     arm = reading.arm
     arrays = [
