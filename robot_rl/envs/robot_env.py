@@ -27,10 +27,7 @@ class RobotEnv(gymnasium.Env[Any, Any]):
     info: `success`, `stamp` (s), `tick`, and `fault` (the latch's reason) when there is one.
     """
 
-    metadata: dict[str, Any] = {  # noqa: RUF012 -- Gymnasium declares it so
-        "render_modes": ["rgb_array"],
-        "render_fps": 10,
-    }
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012 -- Gymnasium declares it so
 
     def __init__(
         self,
@@ -43,6 +40,7 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         render_mode: str | None = None,
     ) -> None:
         self.task, self.cell, self.render_mode = task, cell, render_mode
+        self.metadata = {**self.metadata, "render_fps": round(1.0 / task.period)}
         self._reward = reward or TaskReward(task)
         self._reset = reset or ScriptedReset(task)
         self._observe = Observer(task, obs)
@@ -91,13 +89,14 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         return self._observe(reading), float(result.value), result.success, truncated, info
 
     def render(self) -> NDArray[np.uint8] | None:
-        """The first camera that the cell delivers, or what the twin renders."""
+        """The front camera, else the first: as the cell delivers it, or as the twin renders it."""
         if self.render_mode != "rgb_array":
             return None
         images = self.reading.images
         if images:
             return images.get("front", next(iter(images.values())))
-        return self.cell.render(next(c for c in self.task.cameras if c.name == "front"))  # type: ignore[attr-defined]
+        cameras = {camera.name: camera for camera in self.task.cameras}
+        return self.cell.render(cameras.get("front", self.task.cameras[0]))  # type: ignore[attr-defined]
 
     def close(self) -> None:
         """Release the cell."""

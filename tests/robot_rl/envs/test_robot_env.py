@@ -118,6 +118,16 @@ def test_pixels_come_from_both_cameras():
     env.close()
 
 
+@pytest.mark.parametrize("obs", ["state", "pixels"])
+def test_it_renders_the_front_camera_at_the_tasks_rate(obs):
+    env = make("reach", obs=obs, render_mode="rgb_array")
+    env.reset(seed=0)
+    front = next(camera for camera in env.task.cameras if camera.name == "front")
+    np.testing.assert_array_equal(env.render(), env.cell.render(front))
+    assert env.metadata["render_fps"] == 10
+    env.close()
+
+
 def test_a_schema_describes_every_value():
     for name in tasks.names():
         env = make(name)
