@@ -109,7 +109,7 @@ SPEC = TaskSpec(
     ),
     gains=Gains(
         stiffness=np.array([2000.0] * 3 + [100.0] * 3),
-        damping=np.array([210.0] * 3 + [10.0] * 3),
+        damping=np.array([220.0] * 3 + [10.0] * 3),
         clip=np.array([-0.007] * 3 + [-0.05] * 3 + [0.007] * 3 + [0.05] * 3),
     ),
     reward=reward,

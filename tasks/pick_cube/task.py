@@ -88,7 +88,7 @@ SPEC = TaskSpec(
     workspace=Workspace(np.array([0.38, -0.12, 0.015]), np.array([0.62, 0.12, 0.35])),
     gains=Gains(
         stiffness=np.array([1500.0] * 3 + [100.0] * 3),
-        damping=np.array([185.0] * 3 + [12.0] * 3),
+        damping=np.array([195.0] * 3 + [12.0] * 3),
         clip=np.array([-0.015] * 3 + [-0.1] * 3 + [0.015] * 3 + [0.1] * 3),
     ),
     reward=reward,

@@ -47,7 +47,7 @@ SPEC = TaskSpec(
     workspace=Workspace(np.array([0.35, -0.2, 0.08]), np.array([0.65, 0.2, 0.4])),
     gains=Gains(
         stiffness=np.array([1500.0] * 3 + [100.0] * 3),
-        damping=np.array([185.0] * 3 + [12.0] * 3),
+        damping=np.array([195.0] * 3 + [12.0] * 3),
         clip=np.array([-0.02] * 3 + [-0.1] * 3 + [0.02] * 3 + [0.1] * 3),
     ),
     reward=reward,
