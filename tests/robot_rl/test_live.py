@@ -28,6 +28,12 @@ def test_numbers_come_from_the_records():
     assert state.eta_s == pytest.approx(720 / 20)
 
 
+def test_an_episode_that_the_runs_end_cut_has_no_outcome():
+    state = progress()
+    state.add({"kind": "episode", "time": 20.0, "step": 285, "success": None, "robot_s": 6.0})
+    assert (state.success_rate, state.step) == (5 / 20, 285)
+
+
 def test_nothing_is_known_at_first():
     state = Progress()
     assert (state.success_rate, state.eta_s, state.updates_per_s) == (None, None, 0.0)

@@ -14,7 +14,7 @@ from robot_rl.runs import RunFolder
 
 
 def episode(time, step, success, **more):
-    values = {"length": 10, "return": float(success), "intervened": 0, "robot_s": 4.0, "version": 1}
+    values = {"length": 10, "return": float(success or 0), "intervened": 0, "robot_s": 4.0, "version": 1}
     return {"kind": "episode", "time": time, "step": step, "success": success, **values, **more}
 
 
@@ -46,6 +46,12 @@ def test_summary_counts_what_happened():
     assert summary["success_rate_recent"] == 0.5
     assert (summary["intervened_steps"], summary["sessions"]) == (4, 2)
     assert (summary["node_deaths"], summary["damaged_records"]) == (1, 1)
+
+
+def test_an_episode_that_the_runs_end_cut_has_no_outcome():
+    records = [episode(1.0, 10, True), episode(2.0, 20, True), episode(3.0, 25, None)]
+    summary = summarise(RunConfig("reach", steps=25), records)
+    assert (summary["episodes"], summary["success_rate_recent"], summary["robot_s"]) == (3, 1.0, 12.0)
 
 
 def test_summary_keeps_the_newest_evaluation_of_each_kind():
