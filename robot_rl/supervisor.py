@@ -218,4 +218,4 @@ def train_graph(
             with Supervisor(graph(config), run.path, run.logs, environment, tell, grace=60.0) as nodes:
                 nodes.watch(stop)
         finally:
-            clean_shared_memory(domain.number)
+            clean_shared_memory()

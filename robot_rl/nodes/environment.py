@@ -140,27 +140,34 @@ def check_shared_memory(nodes: int, environment: Mapping[str, str], folder: Path
         )
 
 
-def clean_shared_memory(domain: int | None = None, folder: Path = Path("/dev/shm")) -> int:
+def clean_shared_memory(folder: Path = Path("/dev/shm")) -> int:
     """Remove Fast DDS segments whose process is gone, as `fastdds shm clean` does; returns how many.
 
     A segment has a lock file beside it (`_el`, of a port that several read `_sl`) that its owners hold while they
-    live. domain: one that this process holds and nobody uses any more: its ports go too, locked or not.
+    live; a port without one has no reader.
     """
-    removed = 0
-    for lock_file in folder.glob("fastrtps_*_[es]l"):
-        removed += _remove_unless_locked(lock_file)
-    if domain is not None:
-        for number in range(7400 + 250 * domain, 7400 + 250 * (domain + 1)):
-            for name in (f"fastrtps_port{number}", f"sem.fastrtps_port{number}_mutex"):
-                removed += _remove(folder / name)
+    removed = sum(_remove_unless_locked(lock_file) for lock_file in folder.glob("fastrtps_*_[es]l"))
+    for port in folder.glob("fastrtps_port*"):
+        guarded = any(port.with_name(f"{port.name}{end}").exists() for end in ("_el", "_sl"))
+        if port.name.removeprefix("fastrtps_port").isdigit() and not guarded and _settled(port):
+            removed += _remove(port)
+            _remove(port.with_name(f"sem.{port.name}_mutex"))
     return removed
+
+
+def _settled(path: Path) -> bool:
+    """Whether a file is no longer being made."""
+    try:
+        return time.time() - path.stat().st_mtime > SETTLED
+    except FileNotFoundError:
+        return False
 
 
 def _remove_unless_locked(lock_file: Path) -> int:
     """Remove a lock file and its segment where nobody holds the lock; one just made may not be held yet."""
+    if not _settled(lock_file):
+        return 0
     try:
-        if time.time() - lock_file.stat().st_mtime < SETTLED:
-            return 0
         lock = os.open(lock_file, os.O_RDWR)
     except (FileNotFoundError, PermissionError):
         return 0

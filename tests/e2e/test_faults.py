@@ -37,7 +37,7 @@ def test_a_killed_node_comes_back_and_nothing_is_lost_or_doubled(make_run, victi
                     os.kill(nodes.process_id(victim), signal.SIGKILL)
                     killed = True
                 nodes.wait()
-        clean_shared_memory(domain.number)
+        clean_shared_memory()
 
     assert killed
     assert [name for name, event, _ in events if event == "restarted"] == [victim]

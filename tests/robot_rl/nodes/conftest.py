@@ -24,7 +24,7 @@ def domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         for name, value in ros_environment(os.environ).items():
             patch.setenv(name, value)
         yield held.number
-        clean_shared_memory(held.number)
+        clean_shared_memory()
 
 
 @pytest.fixture

@@ -82,11 +82,12 @@ def test_only_abandoned_shared_memory_goes(tmp_path):
         (tmp_path / f"{name}_el").touch()
         os.utime(tmp_path / f"{name}_el", (past, past))
     (tmp_path / "fastrtps_new_el").touch()
-    (tmp_path / "fastrtps_port7900").touch()
-    (tmp_path / "fastrtps_port8150").touch()
+    for name in ("fastrtps_port7900", "sem.fastrtps_port7900_mutex", "fastrtps_port8150"):
+        (tmp_path / name).touch()
+    os.utime(tmp_path / "fastrtps_port7900", (past, past))
     with (tmp_path / "fastrtps_alive_el").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert clean_shared_memory(2, tmp_path) == 2
+        assert clean_shared_memory(tmp_path) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "fastrtps_alive",
         "fastrtps_alive_el",
