@@ -73,8 +73,11 @@ def _train(config: RunConfig, run: RunFolder, metrics: MetricsWriter, stopped: t
         return
     metrics.write("phase", name="train")
     if config.transport == "inprocess":
+        from robot_rl.nets.compile import enable_compile_cache, use_one_thread
         from robot_rl.training import train_inprocess
 
+        use_one_thread()
+        enable_compile_cache()
         train_inprocess(config, run, metrics, stop=stopped.is_set)
     else:
         from robot_rl.supervisor import train_graph
@@ -127,8 +130,10 @@ def run_evaluation(run: RunFolder, episodes: int, seed: int, stochastic: bool, *
     import tasks
     from robot_rl.envs import make_env
     from robot_rl.evaluate import policy_act
+    from robot_rl.nets.compile import enable_compile_cache
     from robot_rl.training import newest_policy
 
+    enable_compile_cache()
     config = run.config()
     act = policy_act(newest_policy(run), seed, stochastic)
     env = make_env(tasks.load(config.task), obs=config.obs, seed=seed)

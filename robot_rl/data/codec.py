@@ -38,6 +38,8 @@ def encode(transition: Transition, schema: Schema, whole: bool = True) -> bytes:
     try:
         for name in _FLAT + _FLAGS:
             record[name] = getattr(transition, name)
+            if record[name].dtype.kind in "iu" and record[name] != getattr(transition, name):
+                raise OverflowError(f"out of bounds for {record[name].dtype}")  # NumPy before 2 wraps it
     except (OverflowError, TypeError, ValueError) as error:
         raise DataError(f"transition's '{name}' is {getattr(transition, name)!r}: {error}") from error
     for field in schema.arrays:

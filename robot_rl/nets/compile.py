@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jax
 
-ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+from robot_rl.xla import ONE_THREAD
 
 
 def use_one_thread() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from robot_rl.exceptions import GraphError
+from robot_rl.xla import ONE_THREAD
 
 PROFILE = Path(__file__).with_name("fastdds.xml")
 PROFILE_SHM_ONLY = Path(__file__).with_name("fastdds_shm_only.xml")
@@ -24,7 +25,6 @@ SEGMENT = 35.0
 """Shared memory of one process with our profile, MB."""
 
 _BOOTSTRAPPED = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
-_SINGLE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 
 def ros_environment(base: Mapping[str, str], *, domain: int | None = None) -> dict[str, str]:
@@ -38,7 +38,7 @@ def ros_environment(base: Mapping[str, str], *, domain: int | None = None) -> di
         "ROS_DISTRO": "jazzy",
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "FASTRTPS_DEFAULT_PROFILES_FILE": str(PROFILE),
-        "XLA_FLAGS": _SINGLE_THREAD,
+        "XLA_FLAGS": ONE_THREAD,
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",

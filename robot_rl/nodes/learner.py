@@ -42,7 +42,8 @@ class LearnerNode:
     def finish(self) -> None:
         """Learn what is due: a lockstep run ends with the same weights whenever the end was noticed."""
         self._take_in()
-        while self._host.lockstep and self._learner.ready():
+        cloning = self._host.config.agent == "bc"  # its one block is the whole of it
+        while (self._host.lockstep or cloning) and self._learner.ready():
             self._learn_block()
 
     def _take_in(self) -> None:
@@ -80,9 +81,9 @@ def main(run: Path, ros_args: list[str]) -> None:
         learner = make_learner(host.config, host.run)
         report = BlockReport(host.config, host.run, metrics, learner)
         node = LearnerNode(host, learner, report)
-        learner.warm_up()
-        settle_memory()
         try:
+            learner.warm_up()
+            settle_memory()
             node.run()
         except KeyboardInterrupt:
             node.finish()

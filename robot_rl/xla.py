@@ -1,0 +1,4 @@
+"""How XLA runs here. No JAX in this file: its flags are read from the environment before JAX is imported."""
+
+ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+"""XLA_FLAGS for small networks, which are no slower on one thread than on two."""
