@@ -129,8 +129,8 @@ def content(transition: Transition) -> list[bytes]:
     facts = (
         transition.episode,
         transition.step,
-        transition.stamp,
-        transition.next_stamp,
+        round(transition.stamp, 6),  # one process adds milliseconds up, the graph counts ticks
+        round(transition.next_stamp, 6),
         transition.reward,
         transition.terminated,
         transition.truncated,

@@ -24,7 +24,7 @@ RECENT = 20
 def summarise(config: RunConfig, records: Sequence[Record]) -> dict[str, Any]:
     """What `summary.json` holds. Pure: the same metrics give the same summary.
 
-    train_wall_s: from the first step of training to the last record, over all sessions. robot_s: of all episodes.
+    train_wall_s: from the first step of training to the last record, over all resumes. robot_s: of all episodes.
     evaluations: the newest of each kind (`deterministic` or `stochastic`), as `robot-rl eval --json` prints it.
     """
     episodes = [record for record in records if record["kind"] == "episode"]
