@@ -34,14 +34,15 @@ def command(*words: str) -> str:
 
 
 def train(run: Path, task: str, *options: str) -> dict[str, Any]:
-    """Train into a fresh `run`; wall seconds of training, and robot seconds, resets included and not."""
+    """Train into a fresh `run`; wall seconds of training, robot seconds without resets, episodes."""
     shutil.rmtree(run, ignore_errors=True)
     command("train", task, "--run", str(run), *options)
     records = read_metrics(run / "metrics.jsonl")
     began = next(r["time"] for r in records if r["kind"] == "phase" and r["name"] == "train")
     episodes = [r for r in records if r["kind"] == "episode"]
     ended = next(r["time"] for r in reversed(records) if r["kind"] == "run")
-    return {"wall_s": ended - began, "robot_s": sum(r["robot_s"] for r in episodes), "episodes": len(episodes)}
+    robot = round(sum(r["robot_s"] for r in episodes), 3)
+    return {"wall_s": ended - began, "robot_s": robot, "episodes": len(episodes)}
 
 
 def evaluate(run: Path, seed: int, *options: str) -> dict[str, Any]:
@@ -102,9 +103,14 @@ def summarise(results: list[dict[str, Any]]) -> list[Figure]:
             ratio=float(np.mean(wins) / max(np.mean(cloned), 0.01)),
         ),
         at_most("training wall time, worst seed", max(r["wall_s"] for r in results) / 60, "min", 5.0),
-        at_most("robot time, worst seed", max(r["robot_s"] for r in results) / 60, "min", 7.0),
+        at_most("robot time, resets apart, worst seed", _robot_minutes(results), "min", 7.0),
         Figure("cycle, mean of the successes", float(np.mean(cycles)), "s"),
     ]
+
+
+def _robot_minutes(results: list[dict[str, Any]]) -> float:
+    """The longest robot time, resets apart; to the millisecond, since it is a sum of ticks."""
+    return round(max(result["robot_s"] for result in results), 3) / 60
 
 
 def summarise_hard(results: list[dict[str, Any]]) -> list[Figure]:
@@ -116,7 +122,7 @@ def summarise_hard(results: list[dict[str, Any]]) -> list[Figure]:
             for seed, count in enumerate(wins)
         ),
         Figure(f"{HARD}: actions sampled, worst seed", min(r["stochastic"]["successes"] for r in results), ""),
-        at_most(f"{HARD}: robot time, worst seed", max(r["robot_s"] for r in results) / 60, "min", 15.0),
+        at_most(f"{HARD}: robot time, resets apart, worst seed", _robot_minutes(results), "min", 15.0),
     ]
 
 
