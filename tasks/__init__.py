@@ -23,8 +23,8 @@ def load(name: str) -> TaskSpec:
     choices = names()
     if name not in choices:
         near = difflib.get_close_matches(name, choices, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise UnknownTask(f"there is no task {name!r}; choose one of {', '.join(choices)}.{hint}")
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise UnknownTask(f"there is no task {name!r}{hint}; choose one of {', '.join(choices)}")
     spec = importlib.import_module(f"tasks.{name}.task").SPEC
     assert isinstance(spec, TaskSpec)
     return spec
