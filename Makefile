@@ -10,7 +10,7 @@ TASK ?= peg_insert
 RUN ?= runs/demo
 QUICK ?=
 
-.PHONY: help setup demo test test-long lint types bench docs-check clean distclean
+.PHONY: help setup demo test test-long lint bench clean distclean
 
 help:
 	@echo "make demo       train $(TASK) over the ROS 2 graph in the twin, evaluate it, report (again: goes on)"
