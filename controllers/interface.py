@@ -62,6 +62,7 @@ class PoseTarget:
     stiffness (6,) N/m, Nm/rad; damping (6,) N s/m, Nm s/rad; clip (12,): bounds of the pose error,
     m and rad, the six lower then the six upper; None keeps what the task set.
     twist (6,): feed-forward, m/s and rad/s in base; policies send none.
+    enabled: the deadman of a person at a teleoperation device; a target without it holds the arm where it is.
     """
 
     pose: Pose
@@ -71,6 +72,33 @@ class PoseTarget:
     stiffness: Array | None = None
     damping: Array | None = None
     clip: Array | None = None
+    enabled: bool = True
+
+
+@dataclass(frozen=True)
+class Abilities:
+    """What a backend can do; a task that needs more is refused with the reason (`controllers.cells.open_cell`).
+
+    law: what turns a target into motion, in a word or two. signed_clips: a bound of the pose error per axis and sign.
+    gains: stiffness and damping as the task asks. feed_forward: `PoseTarget.twist`. lockstep: time waits for `wait`.
+    scene: `reset_scene` draws the scene anew by itself; elsewhere a person does.
+    """
+
+    law: str
+    signed_clips: bool = True
+    gains: bool = True
+    feed_forward: bool = True
+    lockstep: bool = False
+    scene: bool = False
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a driver says of itself, once a second on `/diagnostics`. level: `ok`, `warn` or `error`."""
+
+    level: str
+    message: str
+    values: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -126,4 +154,18 @@ class Cell(Protocol):
         """A person clears the latch; the reference is re-seeded at the measured pose."""
 
     def close(self) -> None:
-        """Release everything."""
+        """Release everything; a moving arm is brought to a hold first."""
+
+
+class Backend(Cell, Protocol):
+    """A cell that owns its arm: what the arm node hosts, and `RosCell` is the proxy of.
+
+    joint_names: of the arm, in the order of `ArmState.q`. robot_description: URDF of the robot, for TF and tools.
+    """
+
+    joint_names: tuple[str, ...]
+    robot_description: str
+    abilities: Abilities
+
+    def health(self) -> Health:
+        """State, counters and timing of the driver; cheap, and never an error of its own."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from controllers.controller import Controller
 from controllers.exceptions import CommandRejected
-from controllers.interface import ArmState, Array, GripperState, Image, Pose, PoseTarget, Reading
+from controllers.interface import Abilities, ArmState, Array, GripperState, Health, Image, Pose, PoseTarget, Reading
 from controllers.limits import FR3
 from controllers.twin import loop
 from controllers.twin.compose import JOINTS, compose
@@ -47,6 +47,7 @@ class TwinCell:
         self.task, self.cameras, self.randomise = task, cameras, randomise
         self.period = task.period
         self.joint_names = JOINTS
+        self.abilities = Abilities("impedance at 1 kHz", lockstep=True, scene=True)
         self.robot_description = robot_description()
         self.model = compose(task, shapes=False)
         self.data = mujoco.MjData(self.model)
@@ -123,6 +124,13 @@ class TwinCell:
         """Clear the latch; the reference is re-seeded at the measured pose."""
         self._changed()
         self.controller.recover()
+
+    def health(self) -> Health:
+        """State of the filter, and how often each rule refused or clamped."""
+        state, reason = self.controller.state, self.controller.reason
+        counts = {f"refused: {rule}": count for rule, count in self.controller.rejections.items()}
+        counts |= {f"clamped: {rule}": count for rule, count in self.controller.clamps.items()}
+        return Health("error" if reason else "ok", f"{state}: {reason}" if reason else state, counts)
 
     def close(self) -> None:
         """Free what the pictures needed."""
