@@ -117,7 +117,9 @@ class ArmNode:
             messages.pose_from(request.pose.pose),
             request.stamp or time.time_ns(),
             frame=request.pose.header.frame_id,
-            **self._compliance,
+            stiffness=self._compliance["stiffness"],
+            damping=self._compliance["damping"],
+            clip=self._compliance["clip"],
         )
 
     def _step_home(self) -> None:
