@@ -23,3 +23,7 @@ class ArmLatched(ControllersError):
 
 class CellTimeout(ControllersError):
     """A part of the cell did not deliver its data in time; the message names the topic."""
+
+
+class SettingsError(ControllersError):
+    """An unknown key, or a value that a setting cannot have; the message names the file, the key and the choices."""

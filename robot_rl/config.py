@@ -6,27 +6,22 @@ Layers, the later wins: the defaults below, the task's own (`TaskSpec.learner`, 
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import math
-import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
+from controllers import settings
+from controllers.exceptions import SettingsError
+from controllers.settings import option
 from robot_rl.exceptions import ConfigError
 
 if TYPE_CHECKING:
     from tasks.spec import TaskSpec
-
-
-def option(default: Any, text: str) -> Any:
-    """A field of a configuration with its default and its line of help."""
-    return field(default=default, metadata={"help": text})
 
 
 @dataclass(frozen=True)
@@ -127,90 +122,33 @@ def _check_range(name: str, value: float, low: float, high: float) -> None:
         raise ConfigError(f"{name} is {value}, but must be {allowed}.")
 
 
+@contextmanager
+def _as_config_error() -> Iterator[None]:
+    """A mistake in a setting is one of the run's configuration."""
+    try:
+        yield
+    except SettingsError as error:
+        raise ConfigError(str(error)) from None
+
+
 def check(values: Any, source: str) -> dict[str, Any]:
     """Nested overrides with every key known and every value of its field's type.
 
     source: where they come from, for the message. Raises `ConfigError`.
     """
-    return _check(values, RunConfig, source, "")
-
-
-def _check(values: Any, cls: type, source: str, prefix: str) -> dict[str, Any]:
-    if not isinstance(values, Mapping):
-        what = prefix.rstrip(".") or "the file"
-        raise ConfigError(f"{source}: {what} must be a mapping of names to values.")
-    hints = field_types(cls)
-    checked: dict[str, Any] = {}
-    for key, value in values.items():
-        if key not in hints:
-            raise ConfigError(f"{source}: unknown key {prefix}{key}; {suggest(str(key), hints)}.")
-        hint = hints[key]
-        if dataclasses.is_dataclass(hint):
-            checked[key] = _check(value, hint, source, f"{prefix}{key}.")  # type: ignore[arg-type]
-        else:
-            checked[key] = convert(value, hint, f"{source}: {prefix}{key}")
-    return checked
-
-
-@cache
-def field_types(cls: type) -> dict[str, Any]:
-    """Field name to type, with the annotations evaluated."""
-    hints = get_type_hints(cls)
-    return {item.name: hints[item.name] for item in dataclasses.fields(cls)}
+    with _as_config_error():
+        return settings.check(values, RunConfig, source)
 
 
 def convert(value: Any, hint: Any, name: str) -> Any:
     """`value` (from YAML or a command line's text) as the type `hint`. Raises `ConfigError` naming `name`."""
-    origin = get_origin(hint)
-    if origin in (Union, types.UnionType):
-        inner = next(arg for arg in get_args(hint) if arg is not type(None))
-        return None if value in (None, "none", "null") else convert(value, inner, name)
-    if origin is Literal:
-        choices = get_args(hint)
-        if value not in choices:
-            raise ConfigError(f"{name}: {value!r} is not a choice; {suggest(str(value), choices)}.")
-        return value
-    if origin is tuple:
-        parts = value.split(",") if isinstance(value, str) else value
-        if not isinstance(parts, list | tuple):
-            raise ConfigError(f"{name}: {value!r} is not a list of numbers, such as 256,256.")
-        return tuple(convert(part, get_args(hint)[0], name) for part in parts)
-    return _convert_scalar(value, hint, name)
-
-
-KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}
-
-
-def _convert_scalar(value: Any, hint: type, name: str) -> Any:
-    wrong = ConfigError(f"{name}: {value!r} is not {KINDS[hint]}.")
-    if hint is bool:
-        words = {"true": True, "false": False}
-        if not isinstance(value, bool) and str(value).lower() not in words:
-            raise wrong
-        return value if isinstance(value, bool) else words[str(value).lower()]
-    if isinstance(value, bool) or not isinstance(value, str | int | float | Path):
-        raise wrong
-    if hint is int and isinstance(value, float) and not value.is_integer():
-        raise wrong
-    try:
-        return hint(value)
-    except ValueError:
-        raise wrong from None
-
-
-def suggest(word: str, choices: Iterable[str]) -> str:
-    """The nearest of the choices where one is near, and all of them."""
-    known = [str(choice) for choice in choices]
-    near = difflib.get_close_matches(word, known, n=1)
-    listed = ", ".join(known)
-    return f"did you mean {near[0]}? Choices: {listed}" if near else f"choices: {listed}"
+    with _as_config_error():
+        return settings.convert(value, hint, name)
 
 
 def to_dict(config: RunConfig) -> dict[str, Any]:
     """Plain values for YAML, without the fields in `NOT_SAVED`."""
-    values = dataclasses.asdict(config)
-    values["learner"]["hidden"] = list(config.learner.hidden)
-    return {key: value for key, value in values.items() if key not in NOT_SAVED}
+    return {key: value for key, value in settings.plain(config).items() if key not in NOT_SAVED}
 
 
 def to_yaml(config: RunConfig) -> str:
@@ -227,15 +165,9 @@ def save_config(config: RunConfig, path: Path) -> None:
 
 def read_overrides(path: Path) -> dict[str, Any]:
     """Checked overrides of a YAML file. Raises `ConfigError` naming the file and what is wrong in it."""
-    try:
-        values = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise ConfigError(f"there is no configuration file {path}; write one with --print-config.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the configuration file {path} cannot be read: {error}.") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
-    return check({} if values is None else values, str(path))
+    with _as_config_error():
+        values = settings.read_yaml(path, "configuration file", "write one with --print-config")
+    return check(values, str(path))
 
 
 def load_config(path: Path) -> RunConfig:

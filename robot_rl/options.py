@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
-from robot_rl.config import LearnerConfig, RunConfig, convert, field_types, suggest
+from controllers.settings import field_types, suggest
+from robot_rl.config import LearnerConfig, RunConfig, convert
 from robot_rl.exceptions import ConfigError
 
 

@@ -14,7 +14,6 @@ from robot_rl.config import (
     load_config,
     read_overrides,
     save_config,
-    suggest,
     to_yaml,
 )
 from robot_rl.exceptions import ConfigError
@@ -137,11 +136,6 @@ def test_convert_refuses(value, hint):
 def test_values_that_no_run_can_use(task, overrides, name):
     with pytest.raises(ConfigError, match=f"^{name} is "):
         effective(task, check(overrides, "test"))
-
-
-def test_suggest_names_the_near_one_and_all():
-    assert suggest("rpld", ["rlpd", "sac"]) == "did you mean rlpd? Choices: rlpd, sac"
-    assert suggest("zzz", ["rlpd", "sac"]) == "choices: rlpd, sac"
 
 
 def test_cloning_makes_no_steps(task):
