@@ -24,6 +24,10 @@ __all__ = ["STATES", "Controller", "tick"]
 
 UNIT_TOLERANCE = 1e-3
 """How far a quaternion's norm may be from 1."""
+DEADMAN = 0.15
+"""Age (s) at which the last enabled target of `teleop` counts as a released deadman: the arm holds at once."""
+NEVER = 2**62
+"""In ticks: longer than any run."""
 
 
 def _unit(name: str, quaternion: Array) -> Array:
@@ -80,7 +84,7 @@ class Controller:
         self._gains = gains
         self._owner: str | None = None
         self._sequence: int | None = None
-        self._stop_reason = ""
+        self._told = ""
         self._clamps: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()
         self.arrays: Record = np.zeros(1, arrays_type(len(arm.low))).view(np.recarray)[0]
@@ -90,6 +94,7 @@ class Controller:
             self.arrays.bounds, arm, np.array([workspace.low, workspace.high]), start, workspace.tilt, workspace.yaw
         )
         self.arrays.dt, self.arrays.filter_time = dt, gains.filter_time
+        self.arrays.deadman_at = NEVER
         self.arrays.freeze_at, self.arrays.ramp_at, self.arrays.ramp_end = (
             round(end / dt) for end in (ttl, ttl + freeze, ttl + freeze + ramp)
         )
@@ -116,8 +121,8 @@ class Controller:
     def reason(self) -> str:
         """Why the arm is latched; empty while it is not."""
         code, joint = int(self.arrays.fault), int(self.arrays.fault_joint)
-        if code == limits.STOPPED:
-            return self._stop_reason
+        if code in (limits.STOPPED, limits.REPORTED):
+            return self._told
         if code in (limits.BEYOND_POSITION, limits.BEYOND_VELOCITY):
             return f"{limits.FAULTS[code]} of joint {joint + 1} beyond the vendor's limit"
         return limits.FAULTS[code]
@@ -151,14 +156,25 @@ class Controller:
         if owner not in OWNERS:
             raise CommandRejected(f"Owner '{owner}' is unknown: use one of {', '.join(OWNERS)}.")
         self._owner, self._sequence = owner, None
+        self.arrays.deadman_at = round(DEADMAN / self.arrays.dt) if owner == "teleop" else NEVER
         if self.arrays.state != LATCHED:
             self._restart()
 
     def stop(self, reason: str = "stop requested") -> None:
         """Latches the arm at the measured pose until `recover`."""
         if self.arrays.state != LATCHED:
-            self._stop_reason = reason
+            self._told = reason
             latch(self.arrays, limits.STOPPED, 0)
+
+    def fault(self, reason: str) -> None:
+        """Latches because the robot itself reported a reflex or a fault; it replaces the reason of a mere stop.
+
+        Only `recover` clears it, never a robot that reports well again.
+        """
+        if self.arrays.state != LATCHED or self.arrays.fault == limits.STOPPED:
+            self._told = reason
+            latch(self.arrays, limits.REPORTED, 0)
+            self.arrays.fault, self.arrays.fault_joint = limits.REPORTED, 0
 
     def recover(self) -> None:
         """Clears a latch: reference at the measured pose, the task's gains. A fault that persists latches anew."""
@@ -166,8 +182,16 @@ class Controller:
         self._restart()
 
     def submit(self, owner: str, target: PoseTarget) -> None:
-        """Checks, clamps and takes one target. Raises `CommandRejected` or `ArmLatched`; then nothing has changed."""
-        stiffness, damping, clip, twist = self._check(owner, target)
+        """Checks, clamps and takes one target. Raises `CommandRejected` or `ArmLatched`; then nothing has changed.
+
+        Without its deadman (`PoseTarget.enabled`) the holder's target is a hold at the measured pose, whatever else it
+        says: a person lets go, and no rule about poses or numbers may be in the way.
+        """
+        self._check_sender(owner)
+        if not target.enabled:
+            self._release(target)
+            return
+        stiffness, damping, clip, twist = self._check(target)
         position = np.array(target.pose.position, dtype=float)
         quaternion = spatial.normalise(np.asarray(target.pose.quaternion, dtype=float))
         arrays = self.arrays
@@ -184,6 +208,12 @@ class Controller:
         arrays.state = TRACK
         self._sequence = target.sequence
 
+    def _release(self, target: PoseTarget) -> None:
+        if self._sequence is None or target.sequence > self._sequence:
+            self._sequence = target.sequence  # what was sent before it and comes late is refused
+        self.arrays.state = HOLD
+        hold_here(self.arrays)
+
     def _restart(self) -> None:
         hold_here(self.arrays)
         self._use(self._gains.stiffness, self._gains.damping, self._gains.clip)
@@ -197,8 +227,7 @@ class Controller:
         self.rejections[rule] += 1
         return CommandRejected(message)
 
-    def _check(self, owner: str, target: PoseTarget) -> tuple[Array, Array, Array, Array]:
-        """The target's (stiffness, damping, clip, twist), the task's where it has none; raises if a rule is broken."""
+    def _check_sender(self, owner: str) -> None:
         if self.arrays.state == LATCHED:
             self.rejections["latched"] += 1
             raise ArmLatched(f"The arm is latched ({self.reason}): a person must call recover.")
@@ -206,6 +235,9 @@ class Controller:
             raise self._refuse("owner", f"Target from '{owner}' while '{self._owner}' holds the arm: acquire it first.")
         if not self.arrays.seeded:
             raise self._refuse("seed", "The arm has no measured pose yet: call seed, or run one tick.")
+
+    def _check(self, target: PoseTarget) -> tuple[Array, Array, Array, Array]:
+        """The target's (stiffness, damping, clip, twist), the task's where it has none; raises if a rule is broken."""
         if target.frame != "base":
             raise self._refuse("frame", f"Target in frame '{target.frame}': give it in 'base'.")
         if self._sequence is not None and target.sequence <= self._sequence:

@@ -31,9 +31,9 @@ TORQUE, TORQUE_RATE, POSITION, VELOCITY, FORCE, POWER, SLOWED, FITTED = range(8)
 STOPPING = 0.05
 """A feed-forward towards the workspace's edge is held below the distance left over this time, s."""
 
-FAULTS = ("", "stop", "invalid state", "joint position", "joint velocity")
+FAULTS = ("", "stop", "invalid state", "joint position", "joint velocity", "reported by the robot")
 """Reasons of a latch, by code."""
-NO_FAULT, STOPPED, INVALID_STATE, BEYOND_POSITION, BEYOND_VELOCITY = range(5)
+NO_FAULT, STOPPED, INVALID_STATE, BEYOND_POSITION, BEYOND_VELOCITY, REPORTED = range(6)
 
 
 @dataclass(frozen=True)

@@ -30,15 +30,16 @@ def arrays_type(joints: int) -> np.dtype:
     """Memory of one controller: one block that a compiled loop of any arm can read and write by name.
 
     Poses in base, m and unit quaternions xyzw; position, quaternion: the last measured. since_target: ticks since
-    a target arrived, against freeze_at, ramp_at and ramp_end. sent: torque last given to the arm, Nm; a backend
-    that is told what the arm received writes that here. state: index of `STATES`. fault, fault_joint: see
-    `limits.FAULTS`. seeded, started: whether a pose, a torque is known. counts: ticks by rule of `limits.COUNTED`.
+    a target arrived, against deadman_at (hold at once), freeze_at, ramp_at and ramp_end. sent: torque last given
+    to the arm, Nm; a backend that is told what the arm received writes that here. state: index of `STATES`. fault,
+    fault_joint: see `limits.FAULTS`. seeded, started: whether a pose, a torque is known. counts: ticks by rule of
+    `limits.COUNTED`.
     """
     poses = [(f"{name}position", "f8", (3,)) for name in ("", "target_", "reference_")]
     poses += [(f"{name}quaternion", "f8", (4,)) for name in ("", "target_", "reference_")]
     joint = [(name, "f8", (joints,)) for name in ("sent", "bias")]
     times = [(name, "f8") for name in ("dt", "filter_time")]
-    ticks = ("since_target", "freeze_at", "ramp_at", "ramp_end")
+    ticks = ("since_target", "deadman_at", "freeze_at", "ramp_at", "ramp_end")
     whole = [(name, "i8") for name in (*ticks, "state", "fault", "fault_joint", "seeded", "started")]
     parts = [
         ("law", impedance.law_type(joints)),
@@ -95,11 +96,18 @@ def latch(arrays: Record, code: int, joint: int) -> None:
 
 @njit(cache=True)
 def _age(arrays: Record) -> None:
-    """Without a new target the state moves on: frozen, then a ramp to the measured pose, then hold."""
+    """Without a new target the state moves on: frozen, then a ramp to the measured pose, then hold.
+
+    Without a person's deadman (`deadman_at`) it holds at once.
+    """
     if arrays.state == HOLD or arrays.state == LATCHED:
         return
     arrays.since_target += 1
     since = arrays.since_target
+    if since > arrays.deadman_at:
+        arrays.state = HOLD
+        hold_here(arrays)
+        return
     if arrays.state == TRACK and since > arrays.freeze_at:
         arrays.state = FROZEN
         spatial.copy(arrays.reference_position, arrays.target_position)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from controllers.controller import Controller, tick
-from controllers.exceptions import ArmLatched
+from controllers.exceptions import ArmLatched, CommandRejected
+from controllers.interface import Pose, PoseTarget
 from controllers.limits import FR3
 from tasks.spec import Workspace
 from tests.controllers.rig import DOWN, EVERYWHERE, HOME, Rig, gains
@@ -76,7 +77,71 @@ def test_feed_forward_ends_with_the_target():
     np.testing.assert_array_equal(rig.controller.arrays.law.twist, 0.0)
 
 
+# The deadman.
+
+
+@pytest.mark.parametrize("late", [1, 3])
+def test_a_released_deadman_holds_the_arm_where_it_is_at_once(late):
+    rig = Rig(gains())
+    rig.run(0.3, rig.position + np.array([0, 0.1, 0]))
+    nonsense = PoseTarget(Pose(np.full(3, NAN), np.zeros(4)), late, frame="moon", enabled=False)
+    rig.controller.submit("policy", nonsense)
+    assert rig.controller.state == "hold" and rig.controller.reason == ""
+    held = rig.controller.reference.position
+    np.testing.assert_array_equal(held, rig.controller.arrays.position)
+    assert np.linalg.norm(rig.run(1.0) - held, axis=1).max() < 0.01
+    rig.send(held)
+    assert rig.controller.state == "track"
+
+
+def test_what_was_sent_before_the_deadman_was_released_is_refused_after():
+    rig = Rig(gains())
+    rig.send(enabled=False)
+    with pytest.raises(CommandRejected, match="sequence"):
+        rig.controller.submit("policy", PoseTarget(rig.controller.reference, rig.sequence))
+
+
+def test_only_the_holders_deadman_counts():
+    rig = Rig(gains())
+    rig.send()
+    with pytest.raises(CommandRejected, match="teleop"):
+        rig.controller.submit("teleop", PoseTarget(rig.controller.reference, 1, enabled=False))
+    assert rig.controller.state == "track"
+
+
+def test_a_person_who_falls_silent_has_let_go():
+    rig = Rig(gains())
+    rig.controller.acquire("teleop")
+    pose = Pose(rig.position + np.array([0, 0.1, 0]), rig.quaternion)
+    for i in range(3):
+        rig.controller.submit("teleop", PoseTarget(pose, i))
+        rig.run(0.15)
+        assert rig.controller.state == "track"
+    rig.run(0.001)
+    assert rig.controller.state == "hold"
+    np.testing.assert_allclose(rig.controller.reference.position, rig.position, atol=1e-3)
+    rig.controller.acquire("policy")
+    rig.send()
+    rig.run(0.2)
+    assert rig.controller.state == "track", "a policy has no deadman"
+
+
 # Latch and recover.
+
+
+def test_a_fault_that_the_robot_reports_latches_until_a_person_recovers_the_arm():
+    rig = Rig(gains())
+    rig.controller.stop("stop requested")
+    rig.controller.fault("cartesian_reflex")
+    rig.controller.fault("communication_constraints_violation")
+    assert rig.controller.reason == "cartesian_reflex", "the first fault, not the stop and not what followed"
+    rig.run(0.5)
+    with pytest.raises(ArmLatched, match="cartesian_reflex"):
+        rig.send()
+    rig.controller.recover()
+    assert rig.controller.state == "hold" and rig.controller.reason == ""
+    rig.controller.fault("joint_reflex")
+    assert rig.controller.state == "latched" and rig.controller.reason == "joint_reflex"
 
 
 def test_a_stop_latches_where_the_arm_is_until_recover():
