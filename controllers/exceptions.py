@@ -27,3 +27,7 @@ class CellTimeout(ControllersError):
 
 class SettingsError(ControllersError):
     """An unknown key, or a value that a setting cannot have; the message names the file, the key and the choices."""
+
+
+class CameraError(ControllersError):
+    """A camera cannot be opened or set, or gives no pictures; the message says which and what to mend."""
