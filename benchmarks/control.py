@@ -17,8 +17,10 @@ import controllers
 from benchmarks.common import Figure, at_most, main
 from controllers.controller import Controller, tick
 from controllers.interface import Array, Pose, PoseTarget
-from controllers.limits import FR3
+from controllers.models import arm_model
 from tasks.spec import Gains, Workspace
+
+FR3 = arm_model("fr3").limits
 
 HOME = np.array([0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785])
 TARGET_US = 50.0

@@ -69,19 +69,6 @@ class ArmLimits:
         return middle - half, middle + half
 
 
-FR3 = ArmLimits(
-    low=np.array([-2.7437, -1.7837, -2.9007, -3.0421, -2.8065, 0.5445, -3.0159]),
-    high=np.array([2.7437, 1.7837, 2.9007, -0.1518, 2.8065, 4.5169, 3.0159]),
-    velocity=np.array([2.62, 2.62, 2.62, 2.62, 5.26, 4.18, 5.26]),
-    velocity_offset=np.array([0.30, 0.20, 0.20, 0.30, 0.35, 0.35, 0.35]),
-    braking=np.array([6.0, 2.585, 3.5, 4.0, 17.0, 5.5, 17.0]),
-    torque=np.array([87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0]),
-    torque_rate=1000.0,
-    speed=(3.0, 2.5),
-)
-"""Franka Research 3: franka_description (Apache-2.0) and the maker's limits page."""
-
-
 def bounds_type(joints: int) -> np.dtype:
     """Memory of `ArmLimits` and the workspace as the tick reads them.
 

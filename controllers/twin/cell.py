@@ -11,12 +11,14 @@ import numpy as np
 from controllers.controller import Controller
 from controllers.exceptions import CommandRejected
 from controllers.interface import Abilities, ArmState, Array, GripperState, Health, Image, Pose, PoseTarget, Reading
-from controllers.limits import FR3
+from controllers.models import arm_model
 from controllers.twin import loop
 from controllers.twin.compose import JOINTS, compose
 from controllers.twin.description import robot_description
 from controllers.twin.render import Stage
 from tasks.spec import CameraSpec, TaskSpec
+
+FR3 = arm_model("fr3").limits
 
 _STATE = mujoco.mjtState
 STATE = (

@@ -11,8 +11,10 @@ import controllers
 from controllers import spatial
 from controllers.controller import Controller, tick
 from controllers.interface import Pose, PoseTarget
-from controllers.limits import FR3
+from controllers.models import arm_model
 from tasks.spec import Gains, Workspace
+
+FR3 = arm_model("fr3").limits
 
 HOME = np.array([0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785])
 DOWN = np.array([1.0, 0.0, 0.0, 0.0])

@@ -13,9 +13,11 @@ from controllers import limits, spatial
 from controllers.controller import Controller, tick
 from controllers.exceptions import ArmLatched, CommandRejected
 from controllers.interface import OWNERS, Pose, PoseTarget
-from controllers.limits import FR3
+from controllers.models import arm_model
 from tasks.spec import Workspace
 from tests.controllers.rig import DOWN, HOME, Rig, gains
+
+FR3 = arm_model("fr3").limits
 
 BOX = Workspace(np.array([0.3, -0.2, 0.1]), np.array([0.7, 0.2, 0.6]), tilt=0.3, yaw=0.8)
 NAN, INF = float("nan"), float("inf")

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 
 from controllers import impedance, spatial
-from controllers.limits import FR3
+from controllers.models import arm_model
 from tests.controllers.rig import HOME, Rig, gains
+
+FR3 = arm_model("fr3").limits
 
 
 @pytest.mark.parametrize("axis", range(3))

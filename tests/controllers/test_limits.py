@@ -5,9 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers import limits, spatial
-from controllers.limits import FR3
+from controllers.models import arm_model
 from tests.controllers.rig import DOWN, EVERYWHERE, HOME, MODEL, Rig, gains
 from tests.controllers.test_spatial import quaternions
+
+FR3 = arm_model("fr3").limits
 
 
 def bounds(tilt=0.3, yaw=0.5, start=DOWN):

@@ -6,10 +6,12 @@ import pytest
 from controllers.controller import Controller, tick
 from controllers.exceptions import ArmLatched, CommandRejected
 from controllers.interface import Pose, PoseTarget
-from controllers.limits import FR3
+from controllers.models import arm_model
 from tasks.spec import Workspace
 from tests.controllers.rig import DOWN, EVERYWHERE, HOME, Rig, gains
 from tests.controllers.test_controller import BOX, NAN, target
+
+FR3 = arm_model("fr3").limits
 
 # Staleness.
 

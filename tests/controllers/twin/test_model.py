@@ -7,11 +7,13 @@ import numpy as np
 import pinocchio
 import pytest
 
-from controllers.limits import FR3
+from controllers.models import arm_model
 from controllers.twin import loop
 from controllers.twin.compose import JOINTS, compose
 from controllers.twin.description import robot_description
 from tests.controllers.twin.scenes import make_task
+
+FR3 = arm_model("fr3").limits
 
 
 @pytest.fixture(scope="module")
