@@ -14,6 +14,7 @@ COPY pyproject.toml setup.py setup.cfg package.xml constraints.txt README.md LIC
 COPY resource resource
 COPY scripts scripts
 COPY launch launch
+COPY cells cells
 COPY controllers controllers
 COPY tasks tasks
 COPY calibration calibration

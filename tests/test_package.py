@@ -40,7 +40,7 @@ def wheel(tmp_path_factory):
 
 
 def test_wheel_holds_every_module_and_data_file(wheel):
-    for package in ("robot_rl", "controllers", "tasks", "calibration", "benchmarks"):
+    for package in ("robot_rl", "cells", "controllers", "tasks", "calibration", "benchmarks"):
         for path in (ROOT / package).rglob("*"):
             if path.suffix in {".py", ".xml", ".yaml"}:
                 assert str(path.relative_to(ROOT)) in wheel
