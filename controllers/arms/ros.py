@@ -19,7 +19,7 @@ from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from sensor_msgs.msg import Image, JointState
-from std_msgs.msg import Header
+from std_msgs.msg import Bool, Header
 from std_srvs.srv import Trigger
 
 from controllers.arms import ros_messages as messages
@@ -34,6 +34,8 @@ RESEND = 0.5
 """After this silence, s, a target is sent again; the arm knows it by its stamp."""
 
 COMPLIANCE = ("stiffness", "damping", "clip")
+ENABLE_TOPIC = "teleop/enable"
+"""std_msgs/Bool: the deadman of a person at a teleoperation device."""
 
 
 def target_topics(owner: str) -> tuple[str, str]:
@@ -84,8 +86,10 @@ class RosCell:
         self._gripper = gripper
         self._owner = owner
         self._sent: tuple[Any, Any] | None = None
+        self._enabled = True
         self._compliance: Mapping[str, Array | None] = dict.fromkeys(COMPLIANCE)
         self._publishers: dict[str, tuple[Any, Any]] = {}
+        self._deadman: Any = None
 
     def acquire(self, owner: str) -> None:
         self._trigger(f"acquire/{owner}")
@@ -105,6 +109,7 @@ class RosCell:
         width = [] if gripper_width is None else [float(gripper_width)]
         gripper = JointState(header=header, name=["width"][: len(width)], position=width)
         self._sent = (messages.pose_message(target.pose, header), gripper if self._gripper else None)
+        self._enabled = target.enabled
         self._send()
 
     def wait(self) -> Reading:
@@ -137,8 +142,8 @@ class RosCell:
     def close(self) -> None:
         for feed in self._feeds.values():
             self._node.destroy_subscription(feed.subscription)
-        for pair in self._publishers.values():
-            for publisher in pair:
+        for publisher in (self._deadman, *(each for pair in self._publishers.values() for each in pair)):
+            if publisher is not None:
                 self._node.destroy_publisher(publisher)
 
     def follow(self) -> Reading:
@@ -250,6 +255,10 @@ class RosCell:
             pair = tuple(self._node.create_publisher(kind, topic, TARGET) for kind, topic in kinds)
             self._publishers[self._owner] = (pair[0], pair[1])
         assert self._sent is not None
+        if self._owner == "teleop":
+            if self._deadman is None:
+                self._deadman = self._node.create_publisher(Bool, ENABLE_TOPIC, TARGET)
+            self._deadman.publish(Bool(data=self._enabled))
         for publisher, message in zip(self._publishers[self._owner], self._sent, strict=True):
             if message is not None:
                 publisher.publish(message)
@@ -262,7 +271,8 @@ class RosCell:
             if value is before or (value is not None and before is not None and np.array_equal(value, before)):
                 continue
             array = [] if value is None else [float(part) for part in value]
-            self._set(name, ParameterValue(type=ParameterType.PARAMETER_DOUBLE_ARRAY, double_array_value=array))
+            value_message = ParameterValue(type=ParameterType.PARAMETER_DOUBLE_ARRAY, double_array_value=array)
+            self._set(f"{self._owner}.{name}", value_message)
             self._compliance = {**self._compliance, name: value}
 
     # Services

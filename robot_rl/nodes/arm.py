@@ -2,13 +2,13 @@
 
 In lockstep it publishes the state of a tick and advances by one period when the holder's target for the next
 tick has arrived; silent for half a second, it says the state again, so that a node that comes late, or back,
-finds it. In real time it advances and publishes at `RATE`, whatever arrives.
+finds it. In real time it publishes at `RATE`, whatever arrives, what the cell measured last. Neither torch nor JAX
+is loaded here.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import threading
 import time
 from collections.abc import Callable
@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rcl_interfaces.msg import SetParametersResult
-from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
-from std_srvs.srv import Trigger
 
 from controllers.arms import ros_messages as messages
 from controllers.arms.ros import COMPLIANCE
 from controllers.arms.ros_io import LATCHED, STATE, time_message
-from controllers.exceptions import ArmLatched, CommandRejected, ControllersError
-from controllers.interface import OWNERS, Array, Pose, PoseTarget, Reading
+from controllers.exceptions import ArmLatched, CellTimeout, CommandRejected
+from controllers.interface import Array, Backend, Pose, PoseTarget, Reading
 from controllers.twin import TwinCell
+from robot_rl.nodes.arm_services import offer_services
 from robot_rl.nodes.base import OWNS_ARM, Host, hosting, settle_memory
+from robot_rl.nodes.deadman import Deadman
 from robot_rl.nodes.targets import Request, Targets
+from robot_rl.nodes.timing import Pace
 
 RATE = 100
 """State messages a second in real time."""
@@ -40,18 +40,25 @@ CLOSE, STILL = 0.003, 0.01
 
 
 class ArmNode:
-    """The cell, its mux and its services. `lock` guards the cell: services run in another thread."""
+    """The cell, its mux and its services. `lock` guards the cell and all that follows: services run in another thread.
 
-    def __init__(self, host: Host, cell: TwinCell) -> None:
-        self._host, self._cell = host, cell
-        self._lock = threading.Lock()
-        self._targets = Targets(host.listener, gripper=host.task.gripper is not None)
+    owner: who holds the arm, "" for nobody. compliance: of the holder, None for the task's.
+    """
+
+    def __init__(self, host: Host, cell: Backend) -> None:
+        self.host, self.cell = host, cell
+        self.lock = threading.Lock()
+        self.owner = ""
+        self.compliance: dict[str, Array | None] = dict.fromkeys(COMPLIANCE)
+        self.targets = Targets(host.listener, gripper=host.task.gripper is not None)
+        self._deadman = Deadman(host.listener)
+        self._pace = Pace(None if host.lockstep else cell.period)
         self._period = round(cell.period * 1e9)
         self._tick, self._revision, self._stamp = 0, 0, 0
-        self._owner = ""
-        self._compliance: dict[str, Array | None] = dict.fromkeys(COMPLIANCE)
+        self._state_vector: Callable[[], Array] | None = getattr(cell, "state_vector", None)  # a twin's alone
         self._homing: Pose | None = None
-        self._stop_reason = "stop requested"
+        self._moving = False
+        self._trouble = ""
         self._said_safety: str | None = None
         node = host.node
         self._publishers: dict[str, Any] = {}
@@ -60,153 +67,127 @@ class ArmNode:
         self._tf = _tf_publisher(host)
         description = node.create_publisher(String, "robot_description", LATCHED)
         description.publish(String(data=cell.robot_description))
-        self._offer_services()
-        self._declare_parameters()
+        offer_services(self)
         node.create_timer(0.5, self._watch)
 
     def run_lockstep(self) -> None:
         """Serve until interrupted."""
-        self._publish()
+        self._publish(self.cell.read())
         said = time.monotonic()
         while True:
             if self._homing is None:
-                self._targets.wait(REPEAT)
-            with self._lock:
-                self._targets.collect(self._owner)
-                request = self._targets.take(self._owner, (self._tick + 1) * self._period)
+                self.targets.wait(REPEAT)
+            with self.lock:
+                self._collect()
+                request = self.targets.take(self.owner, (self._tick + 1) * self._period)
                 if request is not None or self._homing is not None:
                     self._command(request)
-                    self._cell.wait()
+                    self.cell.wait()
                     self._tick, self._revision = self._tick + 1, 0
+                    self._pace.beat()
                 elif time.monotonic() - said < REPEAT:
                     continue
-                self._publish()
+                self._publish(self.cell.read())
             said = time.monotonic()
 
     def run_realtime(self) -> None:
         """Serve until interrupted, on multiples of the period; missed ones are skipped, not made up for."""
         due = -(-time.time_ns() // self._period) * self._period
         while True:
-            self._host.listener.sleep((due - time.time_ns()) / 1e9)
-            with self._lock:
-                self._targets.collect(self._owner)
-                self._command(self._targets.take(self._owner))
-                self._cell.wait()
+            self.host.listener.sleep((due - time.time_ns()) / 1e9)
+            with self.lock:
+                self._collect()
                 self._stamp = due
-                self._publish()
+                try:
+                    self._command(self.targets.take(self.owner))
+                    # simulated time passes here; elsewhere it passes by itself
+                    self._publish(self.cell.wait() if self.cell.abilities.lockstep else self.cell.read())
+                    self._trouble = ""
+                except CellTimeout as error:
+                    self._trouble = str(error)  # said on /diagnostics; without a measurement nothing is published
+            self._pace.beat()
             due = max(due + self._period, time.time_ns() // self._period * self._period)
 
-    # Targets
+    # Who may move the arm
+
+    def acquire(self, owner: str) -> None:
+        """Hand the arm to `owner`, with the task's compliance."""
+        self._homing = None
+        self._moving = False
+        self.cell.acquire(owner)
+        self.owner = owner
+        self.compliance = dict.fromkeys(COMPLIANCE)
+
+    def go_home(self) -> None:
+        """To the task's start pose, within clip and speed limits; `reset` holds the arm meanwhile."""
+        self.acquire("reset")
+        self._homing = self.host.task.start
+
+    def changed(self) -> int:
+        """Something changed between two ticks: say so with a stamp (ns) of its own, which is returned."""
+        if not self.host.lockstep:
+            return time.time_ns()
+        self._revision += 1
+        self._publish(self.cell.read())
+        return self._stamp
+
+    def _collect(self) -> None:
+        """What has arrived; the deadman last, so that one sent before a target is not missed."""
+        self.targets.collect(self.owner)
+        self._deadman.collect()
 
     def _command(self, request: Request | None) -> None:
         """Hand a target to the filter. Refused or latched: time passes all the same, the reference stays."""
         try:
             if self._homing is not None:
-                self._step_home()
+                self._step_home(self._homing)
+            elif self.owner == "teleop" and not self._deadman.held:
+                self._let_go(request)
             elif request is not None:
-                self._cell.command(self._target(request), request.width)
+                self.cell.command(self._target(request), request.width)
+                self._moving = True
         except CommandRejected as error:
-            self._targets.refused["filter"] += 1
-            self._host.node.get_logger().warning(str(error), throttle_duration_sec=1.0)
+            self.targets.refused["filter"] += 1
+            self.host.node.get_logger().warning(str(error), throttle_duration_sec=1.0)
         except ArmLatched:
             self._homing = None
-            self._targets.refused["latched"] += 1
+            self.targets.refused["latched"] += 1
+
+    def _let_go(self, request: Request | None) -> None:
+        """Nobody holds the deadman: the arm holds where it is, at once and once, whatever `teleop` sends."""
+        if request is not None:
+            self.targets.refused["no deadman"] += 1
+        if self._moving:
+            self._moving = False
+            self.cell.command(PoseTarget(self.cell.read().arm.pose, 0, enabled=False))
 
     def _target(self, request: Request) -> PoseTarget:
         return PoseTarget(
             messages.pose_from(request.pose.pose),
             request.stamp or time.time_ns(),
             frame=request.pose.header.frame_id,
-            stiffness=self._compliance["stiffness"],
-            damping=self._compliance["damping"],
-            clip=self._compliance["clip"],
+            stiffness=self.compliance["stiffness"],
+            damping=self.compliance["damping"],
+            clip=self.compliance["clip"],
         )
 
-    def _step_home(self) -> None:
-        goal = self._homing
-        assert goal is not None
-        arm = self._cell.read().arm
+    def _step_home(self, goal: Pose) -> None:
+        arm = self.cell.read().arm
         if np.linalg.norm(arm.pose.position - goal.position) < CLOSE and np.linalg.norm(arm.twist[:3]) < STILL:
             self._homing = None
-        self._cell.command(PoseTarget(goal, time.time_ns()))
-
-    # Services
-
-    def _offer_services(self) -> None:
-        for owner in OWNERS:
-            self._service(f"acquire/{owner}", functools.partial(self._acquire, owner))
-        self._service("stop", lambda: self._cell.stop(self._stop_reason))
-        self._service("recover", self._cell.recover)
-        self._service("tare", self._cell.tare)
-        self._service("home", self._go_home)
-
-    def _service(self, name: str, act: Callable[[], None]) -> None:
-        """A Trigger service `~/NAME`; its answer is the stamp, ns, from which its effect is to be seen."""
-
-        def serve(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-            with self._lock:
-                try:
-                    act()
-                except ControllersError as error:
-                    response.success, response.message = False, str(error)
-                    return response
-                response.success, response.message = True, str(self._changed())
-            return response
-
-        self._host.node.create_service(Trigger, f"~/{name}", serve)
-
-    def _acquire(self, owner: str) -> None:
-        self._homing = None
-        self._cell.acquire(owner)
-        self._owner = owner
-        self._compliance = dict.fromkeys(COMPLIANCE)
-
-    def _go_home(self) -> None:
-        """To the task's start pose, within clip and speed limits; `reset` holds the arm meanwhile."""
-        self._acquire("reset")
-        self._homing = self._host.task.start
-
-    def _declare_parameters(self) -> None:
-        node = self._host.node
-        node.declare_parameter("scene_seed", -1)
-        node.declare_parameter("stop_reason", self._stop_reason)
-        for name in COMPLIANCE:
-            node.declare_parameter(name, Parameter.Type.DOUBLE_ARRAY)
-        node.add_on_set_parameters_callback(self._set)
-
-    def _set(self, parameters: list[Parameter]) -> SetParametersResult:
-        """`reason` of a success is the stamp from which a new scene is to be seen."""
-        for parameter in parameters:
-            if parameter.name == "scene_seed":
-                with self._lock:
-                    self._cell.reset_scene(int(parameter.value))
-                    return SetParametersResult(successful=True, reason=str(self._changed()))
-            if parameter.name == "stop_reason":
-                self._stop_reason = str(parameter.value)
-            if parameter.name in COMPLIANCE:
-                with self._lock:
-                    self._compliance[parameter.name] = np.array(parameter.value) if parameter.value else None
-        return SetParametersResult(successful=True)
+        self.cell.command(PoseTarget(goal, time.time_ns()))
 
     # Publishing
 
-    def _changed(self) -> int:
-        """Something changed between two ticks: say so with a stamp of its own, which is returned."""
-        if not self._host.lockstep:
-            return time.time_ns()
-        self._revision += 1
-        self._publish()
-        return self._stamp
-
-    def _publish(self) -> None:
-        reading = self._cell.read()
-        if self._host.lockstep:
+    def _publish(self, reading: Reading) -> None:
+        if self.host.lockstep:
             self._stamp = self._tick * self._period + self._revision
-        outgoing = messages.arm_messages(reading, self._stamp, self._cell.joint_names)
-        outgoing[messages.STATE_TOPIC] = messages.vector_message(self._cell.state_vector(), self._stamp)
+        outgoing = messages.arm_messages(reading, self._stamp, self.cell.joint_names)
+        if self._state_vector is not None:
+            outgoing[messages.STATE_TOPIC] = messages.vector_message(self._state_vector(), self._stamp)
         for topic, message in outgoing.items():
             if topic not in self._publishers:
-                self._publishers[topic] = self._host.node.create_publisher(type(message), topic, STATE)
+                self._publishers[topic] = self.host.node.create_publisher(type(message), topic, STATE)
             self._publishers[topic].publish(message)
         if self._clock is not None:
             self._clock.publish(Clock(clock=time_message(self._stamp)))
@@ -223,16 +204,20 @@ class ArmNode:
 
     def _watch(self) -> None:
         """Twice a second: rivals on a target topic, and what diagnostics say."""
-        known = self._targets.contested
-        contested = self._targets.look_for_rivals()
+        known = self.targets.contested
+        contested = self.targets.look_for_rivals()
+        rivals = self._deadman.look_for_rivals()
         if contested - known:
-            self._host.node.get_logger().error(
+            self.host.node.get_logger().error(
                 f"two publishers on the target topic of {', '.join(sorted(contested))}: both are refused until "
                 "one is gone; end one of the nodes."
             )
-        level = "error" if contested or (self._said_safety or "").startswith("latched") else "ok"
-        refused = {f"refused: {rule}": count for rule, count in self._targets.refused.items()}
-        self._host.status(level, self._said_safety or "", owner=self._owner or "nobody", **refused)
+        with self.lock:
+            health = self.cell.health()
+        level = "error" if contested or rivals or self._trouble else health.level
+        values = {"owner": self.owner or "nobody", **self._pace.report(), **health.values}
+        values |= {f"refused: {rule}": count for rule, count in self.targets.refused.items()}
+        self.host.status(level, self._trouble or health.message, **values)
 
 
 def _tf_publisher(host: Host) -> Callable[[Reading, Any], None] | None:
@@ -256,15 +241,24 @@ def _tf_publisher(host: Host) -> Callable[[Reading, Any], None] | None:
     return publish
 
 
+def open_backend(host: Host) -> Backend:
+    """The run's cell; in real time it is read at `RATE`."""
+    task = host.task
+    if not host.lockstep:
+        task = dataclasses.replace(task, period=1.0 / RATE)
+    return TwinCell(task, seed=host.config.seed)
+
+
 def main(run: Path, ros_args: list[str]) -> None:
     """Run the node until interrupted."""
     with hosting("arm", run, ros_args, priority=OWNS_ARM) as host:
-        task = host.task
-        if not host.lockstep:
-            task = dataclasses.replace(task, period=1.0 / RATE)
-        node = ArmNode(host, TwinCell(task, seed=host.config.seed))
-        settle_memory()
-        if host.lockstep:
-            node.run_lockstep()
-        else:
-            node.run_realtime()
+        cell = open_backend(host)
+        try:
+            node = ArmNode(host, cell)
+            settle_memory()
+            if host.lockstep:
+                node.run_lockstep()
+            else:
+                node.run_realtime()
+        finally:
+            cell.close()

@@ -94,3 +94,33 @@ def arm(host, background):
         return node
 
     return start
+
+
+@pytest.fixture
+def live(host, background):
+    """Starts an arm node in real time, on an arm whose time passes by itself: live(task) returns it."""
+    from controllers.exceptions import CellTimeout
+    from controllers.interface import Abilities
+    from controllers.twin import TwinCell
+    from robot_rl.nodes.arm import RATE, ArmNode
+
+    class LiveTwin(TwinCell):
+        """A twin that moves on by one period at each reading, and falls silent when told."""
+
+        silent = False
+
+        def read(self):
+            if self.silent:
+                raise CellTimeout("no state of the arm for 1 s: is its cable in?")
+            self.advance(round(1e3 / RATE))
+            return super().read()
+
+    def start(task="reach"):
+        served = host("arm", task, clock="realtime")
+        cell = LiveTwin(dataclasses.replace(served.task, period=1.0 / RATE), seed=0)
+        cell.abilities = Abilities("impedance at 1 kHz", scene=True)
+        node = ArmNode(served, cell)
+        background(served, node.run_realtime)
+        return node
+
+    return start

@@ -1,5 +1,8 @@
 """The arm node and its proxy, over real DDS, in one process."""
 
+import dataclasses
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -7,6 +10,10 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from std_msgs.msg import Header
+
+from controllers.arms import ros_messages as messages
+from controllers.arms.ros_io import time_message
 from controllers.exceptions import ArmLatched, CellTimeout, CommandRejected
 from controllers.interface import Pose, PoseTarget
 from controllers.twin import TwinCell
@@ -77,7 +84,7 @@ def test_only_the_holder_of_the_arm_moves_it(arm, host):
     other.command(moved(other.read(), np.array([0.05, 0.0, 0.0])))
     with pytest.raises(CellTimeout, match=r"current_pose.*within 1 s"):
         other.wait()
-    assert node._targets.refused["teleop does not hold the arm"] >= 1
+    assert node.targets.refused["teleop does not hold the arm"] >= 1
     holder.command(moved(holder.read(), np.zeros(3)))
     assert holder.wait().tick == 1
 
@@ -91,7 +98,7 @@ def test_a_target_that_the_filter_refuses_costs_a_tick_and_moves_nothing(arm, ho
     after = proxy.wait()
     assert after.tick == before.tick + 1
     np.testing.assert_array_equal(after.arm.reference.position, before.arm.reference.position)
-    assert node._targets.refused["filter"] == 1
+    assert node.targets.refused["filter"] == 1
 
 
 def test_a_target_said_twice_is_carried_out_once(arm, host):
@@ -135,14 +142,14 @@ def test_two_publishers_on_one_target_topic_are_refused_until_one_is_gone(arm, h
     assert proxy.wait().tick == 1
     intruder = host("intruder")
     rival = intruder.node.create_publisher(PoseStamped, "policy/target_pose", TARGET)
-    wait_until(lambda: "policy" in node._targets.contested)
+    wait_until(lambda: "policy" in node.targets.contested)
     proxy.command(moved(proxy.read(), np.zeros(3)))
     with pytest.raises(CellTimeout):
         proxy.wait()
-    assert node._targets.refused["two publishers on policy/target_pose"] >= 1
-    assert node._host.report[0] == "error"
+    assert node.targets.refused["two publishers on policy/target_pose"] >= 1
+    assert node.host.report[0] == "error"
     intruder.node.destroy_publisher(rival)
-    wait_until(lambda: not node._targets.contested)
+    wait_until(lambda: not node.targets.contested)
     assert proxy.wait().tick == 2
 
 
@@ -181,6 +188,87 @@ def test_feed_forward_is_refused(arm, host):
         proxy.command(PoseTarget(target.pose, 0, twist=np.ones(6)))
 
 
+def test_without_the_deadman_a_target_of_teleop_moves_nothing(arm, host):
+    node = arm()
+    proxy = host("client").cell(sim=False, cameras=False)
+    proxy.acquire("teleop")
+    before = proxy.read()
+    target = moved(before, np.array([0.02, 0.0, 0.0]))
+    proxy.command(dataclasses.replace(target, enabled=False))
+    after = proxy.wait()
+    assert (after.tick, after.safety) == (before.tick + 1, "hold")
+    np.testing.assert_allclose(after.arm.reference.position, before.arm.reference.position, atol=1e-4)
+    assert node.targets.refused["no deadman"] == 1
+    proxy.command(target)
+    moving = proxy.wait()
+    assert moving.safety == "track"
+    assert moving.arm.reference.position[0] > before.arm.reference.position[0] + 0.015
+    proxy.command(dataclasses.replace(moved(moving, np.array([0.05, 0.0, 0.0])), enabled=False))
+    held = proxy.wait()
+    assert held.safety == "hold"
+    assert np.linalg.norm(held.arm.reference.position - moving.arm.pose.position) < 0.005
+
+
+def test_a_deadman_that_falls_silent_holds_the_arm_though_targets_go_on(live, host):
+    """In real time: the person's device goes on sending poses, but nobody presses the pedal any more."""
+    from geometry_msgs.msg import PoseStamped
+    from std_msgs.msg import Bool
+
+    from controllers.arms.ros import ENABLE_TOPIC
+    from controllers.arms.ros_io import TARGET
+
+    node = live()
+    client = host("client", clock="realtime")
+    proxy = client.cell(sim=False, cameras=False)
+    proxy.acquire("teleop")
+    pedal = client.node.create_publisher(Bool, ENABLE_TOPIC, TARGET)
+    poses = client.node.create_publisher(PoseStamped, "teleop/target_pose", TARGET)
+    wait_until(lambda: pedal.get_subscription_count() and poses.get_subscription_count())
+
+    def send(pressed):
+        for _ in range(20):
+            if pressed:
+                pedal.publish(Bool(data=True))
+            message = messages.pose_message(goal, Header(frame_id="base", stamp=time_message(time.time_ns())))
+            poses.publish(message)
+            time.sleep(0.02)
+        return proxy.read()
+
+    start = proxy.read()
+    goal = moved(start, np.array([0.1, 0.0, 0.0])).pose
+    tracking = send(pressed=True)
+    assert tracking.safety == "track" and tracking.arm.reference.position[0] > start.arm.reference.position[0] + 0.01
+    assert send(pressed=False).safety == "hold"
+    assert node.targets.refused["no deadman"] > 0
+    assert send(pressed=True).safety == "track"
+
+
+def test_compliance_is_set_by_the_holder_alone(arm, host):
+    arm()
+    client = host("client")
+    holder = client.cell(sim=False, cameras=False)
+    other = client.cell(sim=False, cameras=False, owner="teleop")
+    holder.acquire("policy")
+    soft = np.array([100.0] * 3 + [10.0] * 3)
+    with pytest.raises(CommandRejected, match=r"teleop\.stiffness: teleop does not hold the arm, policy does"):
+        other.command(dataclasses.replace(moved(other.read(), np.zeros(3)), stiffness=soft))
+    holder.command(dataclasses.replace(moved(holder.read(), np.zeros(3)), stiffness=soft))
+    assert holder.wait().tick == 1
+
+
+def test_the_driver_speaks_for_itself_on_diagnostics(live, host):
+    node = live()
+    wait_until(lambda: float(node.host.report[2].get("rate", 0)) > 0)
+    level, message, values = node.host.report
+    assert (level, message) == ("ok", "hold")
+    assert values["owner"] == "nobody" and {"jitter", "missed"} <= set(values)
+    node.cell.silent = True
+    wait_until(lambda: node.host.report[0] == "error")
+    assert node.host.report[1] == "no state of the arm for 1 s: is its cable in?"
+    node.cell.silent = False
+    wait_until(lambda: node.host.report[0] == "ok")
+
+
 def test_a_late_reader_finds_description_and_safety_latched(arm, host):
     from std_msgs.msg import String
 
@@ -196,3 +284,9 @@ def test_a_late_reader_finds_description_and_safety_latched(arm, host):
         found |= {topic: message.data for topic, feed in feeds.items() if (message := feed.newest())}
     assert found["robot_description"].startswith("<")
     assert found["safety_state"] == "hold"
+
+
+def test_the_arm_process_loads_no_learning_framework():
+    code = "import sys, robot_rl.nodes.arm; print(sorted({'torch', 'jax', 'optax'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
