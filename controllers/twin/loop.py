@@ -36,6 +36,7 @@ _step1 = types.ExternalFunction("mj_step1", types.void(types.intp, types.intp))
 _step2 = types.ExternalFunction("mj_step2", types.void(types.intp, types.intp))
 _full_mass = types.ExternalFunction("mj_fullM", types.void(types.intp, types.intp, types.intp))
 _jacobian = types.ExternalFunction("mj_jacSite", types.void(types.intp, types.intp, types.intp, types.intp, types.intc))
+_centre = types.ExternalFunction("mj_jacSubtreeCom", types.void(types.intp, types.intp, types.intp, types.intc))
 
 
 class Views(NamedTuple):
@@ -46,6 +47,8 @@ class Views(NamedTuple):
     jacobian, mass: of all nv; arm_jacobian (6, n), arm_mass (n, n): of the arm. pose (7,): tool, xyzw.
     raw, wrench (6,): environment on tool at the tool point, base axes, N and Nm, before and after the filter.
     peak (1,): largest force since it was last zeroed, N. share (1,): of the filter's step.
+    root: id of the arm's first body; load (3,): what carries all that hangs on it, in world, N; weight (n,): the same
+    in joint torques, Nm, as `weigh` leaves it.
     """
 
     model: int
@@ -75,13 +78,19 @@ class Views(NamedTuple):
     peak: Array
     share: Array
     gram: Array
+    root: int
+    centre_address: int
+    centre: Array
+    load: Array
+    weight: Array
 
 
 def views(model: mujoco.MjModel, data: mujoco.MjData) -> Views:
     """Views of `data`, which must outlive them."""
     n, site = len(JOINTS), model.site("tool").id
     jacobian, mass = np.zeros((6, model.nv)), np.zeros((model.nv, model.nv))
-    hand = model.site_bodyid[site]
+    centre, hand = np.zeros((3, model.nv)), model.site_bodyid[site]
+    root = model.body_rootid[hand]
     return Views(
         model=model._address,
         data=data._address,
@@ -110,6 +119,11 @@ def views(model: mujoco.MjModel, data: mujoco.MjData) -> Views:
         peak=np.zeros(1),
         share=np.array([1.0 - np.exp(-model.opt.timestep / WRENCH_TIME)]),
         gram=np.zeros((6, 6)),
+        root=int(root),
+        centre_address=centre.ctypes.data,
+        centre=centre,
+        load=-model.body_subtreemass[root] * model.opt.gravity,
+        weight=np.zeros(n),
     )
 
 
@@ -180,3 +194,26 @@ def run(v: Views, control: Record, substeps: int) -> None:
         feel(v)
         _step1(v.model, v.data)
         observe(v)
+
+
+@njit(cache=True)
+def weigh(v: Views) -> None:
+    """Fill weight (n,) with the joint torques that hold arm, hand and load up, less what the simulator does already."""
+    _centre(v.model, v.data, v.centre_address, v.root)
+    for j in range(v.q.shape[0]):
+        v.weight[j] = -v.gravity[j]
+        for i in range(3):
+            v.weight[j] += v.centre[i, j] * v.load[i]
+
+
+@njit(cache=True)
+def push(v: Views, torque: Array) -> None:
+    """Advance one control period under torque (n,) in Nm and what holds the arm up. On entry and exit: as for `run`."""
+    weigh(v)
+    for j in range(v.q.shape[0]):
+        v.tau[j] = torque[j] + v.weight[j]
+        v.force[j] = v.tau[j]
+    _step2(v.model, v.data)
+    feel(v)
+    _step1(v.model, v.data)
+    observe(v)
