@@ -24,7 +24,7 @@ from controllers.settings import build, option, plain, read_yaml, required, sugg
 if TYPE_CHECKING:
     from controllers.interface import Backend
     from controllers.limits import ArmLimits
-    from tasks.spec import TaskSpec
+    from tasks.spec import CameraSpec, TaskSpec
 
 Robot = Literal["twin", "franka", "ros2_control"]
 
@@ -227,15 +227,23 @@ def need_cameras(cell: CellConfig, names: list[str]) -> None:
 
 
 def open_cell(
-    cell: CellConfig, task: TaskSpec, *, seed: int = 0, clock: str = "realtime", period: float | None = None
+    cell: CellConfig,
+    task: TaskSpec,
+    *,
+    seed: int = 0,
+    clock: str = "realtime",
+    period: float | None = None,
+    cameras: tuple[CameraSpec, ...] = (),
 ) -> Backend:
     """Connect to the cell for `task`, as `fit` gave it. period: of a tick, s, where not the task's own.
+
+    cameras: those of the task whose pictures are in each reading; none where other processes deliver them.
 
     Raises `SettingsError` for what the cell cannot do, with the reason, and what the driver raises.
     """
     if period is not None:
         task = dataclasses.replace(task, period=period)
-    backend = _backend(cell, task, seed, clock)
+    backend = _backend(cell, task, seed, clock, cameras)
     try:
         check_abilities(cell, task, backend, clock)
     except SettingsError:
@@ -244,10 +252,10 @@ def open_cell(
     return backend
 
 
-def _backend(cell: CellConfig, task: TaskSpec, seed: int, clock: str) -> Backend:
+def _backend(cell: CellConfig, task: TaskSpec, seed: int, clock: str, cameras: tuple[CameraSpec, ...]) -> Backend:
     from controllers.twin import TwinCell
 
-    return TwinCell(task, seed=seed)
+    return TwinCell(task, seed=seed, cameras=cameras, limits=arm_limits(cell))
 
 
 def check_abilities(cell: CellConfig, task: TaskSpec, backend: Backend, clock: str) -> None:

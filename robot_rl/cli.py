@@ -9,7 +9,7 @@ from typing import Any
 
 import robot_rl
 from controllers.exceptions import ControllersError
-from robot_rl.config import CHANGEABLE, RunConfig, effective, read_overrides, to_yaml
+from robot_rl.config import CHANGEABLE, RunConfig, effective, in_cell, read_overrides, to_yaml
 from robot_rl.exceptions import ConfigError, RobotRLError
 from robot_rl.options import Parser, add_run_options, given, parse
 from robot_rl.runs import RunFolder, default_path, refuse_existing
@@ -60,10 +60,11 @@ def _parse(arguments: list[str]) -> Any:
     part.add_argument("--seed", type=_seed, default=1, metavar="N", help="seed of the episodes (1)")
     part.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     part.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the mode")
+    add_run_options(part, ("cell", "robot", "clock"))
 
     part = command("demos", "TASK", demos, "record demonstrations with a task's scripted expert")
     part.add_argument("task", metavar="TASK", help="`robot-rl tasks` lists them")
-    add_run_options(part, ("robot", "obs", "demos", "seed", "run"))
+    add_run_options(part, ("cell", "robot", "clock", "obs", "demos", "seed", "run"))
 
     part = command("tasks", "", list_tasks, "list the tasks")
     part.add_argument("--json", action="store_true", help="print one JSON object")
@@ -142,7 +143,7 @@ def train(options: argparse.Namespace) -> int:
         refuse_existing(run.path)
     check_transport(config)
     if options.dry_run:
-        _describe(config, run, _task(config.task))
+        _describe(config, run)
         return 0
     return run_training(config, run)
 
@@ -173,16 +174,22 @@ def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> tuple[Run
     return run, config
 
 
-def _describe(config: RunConfig, run: RunFolder, task: TaskSpec) -> None:
-    """What a run would do; checks what can be checked without starting it."""
-    from controllers.twin import TwinCell
+def _describe(config: RunConfig, run: RunFolder) -> None:
+    """What a run would do; checks what can be checked without starting it, and without touching a robot."""
+    from robot_rl.cells import open_backend, task_of
 
-    TwinCell(task).close()
+    task = task_of(config)
+    if config.robot == "twin":
+        open_backend(config, task).close()
+    cell = config.cell
     print(f"task        {task.name}: {task.summary}")
     print(f"agent       {config.agent} on {config.obs}, {config.steps:,} steps, seed {config.seed}")
     minutes = (config.steps or 0) * task.period / 60
     print(f"robot time  {minutes:.1f} min of acting at {1 / task.period:.0f} Hz, resets apart")
     print(f"demos       {config.demos}")
+    if cell is not None:
+        place = "taught there" if task.name in cell.places else "where the task's file says"
+        print(f"cell        {cell.name}: {cell.arm} by {cell.robot}; goal {place}")
     print(f"transport   {config.transport}, {config.clock}")
     if config.transport == "ros":
         from robot_rl.commands import node_names
@@ -199,7 +206,11 @@ def evaluate(options: argparse.Namespace) -> int:
     from robot_rl.commands import run_evaluation
 
     run = RunFolder.open(Path(options.run))
-    return run_evaluation(run, options.episodes, options.seed, options.stochastic, as_json=options.json)
+    config = run.config()
+    elsewhere = {key: value for key, value in given(options).items() if key in ("cell", "robot", "clock")}
+    if elsewhere:
+        config = in_cell(config, {"cell": config.cell} | elsewhere)
+    return run_evaluation(run, config, options.episodes, options.seed, options.stochastic, as_json=options.json)
 
 
 def demos(options: argparse.Namespace) -> int:
@@ -210,7 +221,9 @@ def demos(options: argparse.Namespace) -> int:
     config = effective(task, given(options))
     if not config.demos.isdigit() or int(config.demos) < 1:
         raise ConfigError(f"--demos is {config.demos!r}, but must be a whole number of at least 1.")
-    return run_demos(config, task)
+    from robot_rl.cells import task_of
+
+    return run_demos(config, task_of(config))
 
 
 def list_tasks(options: argparse.Namespace) -> int:

@@ -125,22 +125,26 @@ def node_names(config: RunConfig) -> list[str]:
     return [node.name for node in graph(config)]
 
 
-def run_evaluation(run: RunFolder, episodes: int, seed: int, stochastic: bool, *, as_json: bool) -> int:
-    """Evaluate the run's newest policy in this process, film the first episodes, and bring the report up to date."""
-    import tasks
-    from robot_rl.envs import make_env
+def run_evaluation(
+    run: RunFolder, config: RunConfig, episodes: int, seed: int, stochastic: bool, *, as_json: bool
+) -> int:
+    """Evaluate the run's newest policy in this process, film the first episodes, and bring the report up to date.
+
+    config: the run's, perhaps in another cell.
+    """
+    from robot_rl.cells import open_env
     from robot_rl.evaluate import policy_act
     from robot_rl.nets.compile import enable_compile_cache
     from robot_rl.training import newest_policy
 
     enable_compile_cache()
-    config = run.config()
     act = policy_act(newest_policy(run), seed, stochastic)
-    env = make_env(tasks.load(config.task), obs=config.obs, seed=seed)
+    env = open_env(config, seed=seed)
     try:
         with MetricsWriter(run.metrics) as metrics:
             result, film = _evaluate(env, act, episodes, seed, run, metrics)
-            metrics.write("eval", **result, deterministic=not stochastic)
+            cell = config.cell.name if config.cell else config.robot
+            metrics.write("eval", **result, deterministic=not stochastic, cell=cell)
         _film(env.cell, film, run.video)
     finally:
         env.close()
@@ -154,19 +158,22 @@ def run_evaluation(run: RunFolder, episodes: int, seed: int, stochastic: bool, *
 
 def _evaluate(
     env: RobotEnv, act: Act, episodes: int, seed: int, run: RunFolder, metrics: MetricsWriter
-) -> tuple[dict[str, Any], list[Array]]:
-    """The evaluation's summary, and the states of the first `FILMED` episodes."""
+) -> tuple[dict[str, Any], list[Array | Image]]:
+    """The evaluation's summary, and of the first `FILMED` episodes the scene's states, or else the pictures seen."""
     from robot_rl.evaluate import evaluate
 
-    film: list[Array] = []
+    film: list[Array | Image] = []
+    twin = _renders(env.cell)
     done = itertools.count(1)
 
     def tell(number: int) -> None:
         metrics.write("phase", name="eval", done=number, total=episodes)
 
     def remember(episode: int, reading: Reading) -> None:
-        if episode < FILMED:
+        if episode < FILMED and twin:
             film.append(env.cell.state_vector())  # type: ignore[attr-defined]
+        elif episode < FILMED and reading.images:
+            film.append(reading.images.get(FILM.name, next(iter(reading.images.values()))))
 
     tell(0)
     with LiveView(MetricsFollower(run.metrics), f"{env.task.name}  {run.path}"):
@@ -174,14 +181,24 @@ def _evaluate(
     return result.summary(), film
 
 
-def _film(cell: Any, states: list[Array], path: Path) -> None:
-    """Render an evaluation's states; a machine that cannot render loses the video, not the evaluation."""
+def _renders(cell: Any) -> bool:
+    """Whether the cell's scene can be shown as it was: only a twin's can."""
+    return hasattr(cell, "set_state_vector")
+
+
+def _film(cell: Any, film: list[Array | Image], path: Path) -> None:
+    """Make the video; a machine that cannot render, and a robot without cameras, lose it, not the evaluation."""
 
     def frames() -> Iterator[Image]:
-        for state in states:
-            cell.set_state_vector(state)
+        for frame in film:
+            if not _renders(cell):
+                yield frame  # type: ignore[misc]
+                continue
+            cell.set_state_vector(frame)
             yield cell.render(FILM)
 
+    if not film:
+        return
     try:
         write_video(frames(), path, fps=1 / cell.period)
     except RenderingError as error:
@@ -190,16 +207,17 @@ def _film(cell: Any, states: list[Array], path: Path) -> None:
 
 def run_demos(config: RunConfig, task: TaskSpec) -> int:
     """Record a set of demonstrations into a folder of its own."""
+    from robot_rl.cells import open_env, refuse_simulated_expert
     from robot_rl.data.demos import save_demos
     from robot_rl.demonstrate import record_demos
-    from robot_rl.envs import make_env
     from robot_rl.training import schema_of
 
+    refuse_simulated_expert(config, task)
     name = f"{config.task}-demos-{time.strftime('%Y%m%d-%H%M%S')}-seed{config.seed}"
     folder = config.run or Path("runs") / name
     refuse_existing(folder)
     console, count = Console(stderr=True), int(config.demos)
-    env = make_env(task, obs=config.obs, seed=config.seed)
+    env = open_env(config)
 
     def told(kept: int, success: bool) -> None:
         console.print(f"{kept}/{count}{'' if success else '  (one failed and is left out)'}", highlight=False)

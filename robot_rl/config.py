@@ -1,11 +1,12 @@
 """The configuration of a run: typed, one YAML per run, written in full before anything starts.
 
-Layers, the later wins: the defaults below, the task's own (`TaskSpec.learner`, `TaskSpec.steps`),
-`--config FILE`, the command line. What a run used is its folder's `config.yaml`, which holds every value.
+Layers, the later wins: the defaults below, the task's own (`TaskSpec.learner`, `TaskSpec.steps`), the cell's robot
+and clock, `--config FILE`, the command line. What a run used is its folder's `config.yaml`, which holds every value.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from controllers import settings
+from controllers.cells import CellConfig, Robot, load_cell
 from controllers.exceptions import SettingsError
 from controllers.settings import option
 from robot_rl.exceptions import ConfigError
@@ -53,7 +55,8 @@ class RunConfig:
     """One run: what is trained, on what, how, and for how long."""
 
     task: str
-    robot: Literal["twin"] = option("twin", "the cell that moves")
+    cell: CellConfig | None = option(None, "the cell: a name in cells/, or a file; none: the task's twin")
+    robot: Robot = option("twin", "what moves; a cell says its own, and twin runs any cell in simulation")
     transport: Literal["ros", "inprocess"] = option("ros", "the ROS 2 graph, or one process without ROS")
     clock: Literal["lockstep", "realtime"] = option(
         "lockstep", "lockstep: reproducible, as fast as the machine; realtime: wall clock"
@@ -84,11 +87,39 @@ def effective(task: TaskSpec, *layers: Mapping[str, Any]) -> RunConfig:
     for layer in layers:
         run |= {key: value for key, value in layer.items() if key not in ("learner", "task")}
         learner = {**learner, **layer.get("learner", {})}
+    run |= _with_cell(run)
     if run.get("agent") == "bc" and not any("steps" in layer for layer in layers):
         run["steps"] = 0
     config = RunConfig(**run, learner=LearnerConfig(**learner))
     validate(config)
     return config
+
+
+def _with_cell(run: Mapping[str, Any]) -> dict[str, Any]:
+    """The cell, and what follows from it where no layer says it: the robot, and the clock."""
+    cell = as_cell(run.get("cell"))
+    if cell is None:
+        if run.get("robot", "twin") != "twin":
+            raise ConfigError(f"robot is {run['robot']}, but no cell says where it is; name one with --cell.")
+        return {"cell": None}
+    robot = run.get("robot", cell.robot)
+    if robot not in ("twin", cell.robot):
+        raise ConfigError(f"robot is {robot}, but cell {cell.name} has {cell.robot}; leave --robot out, or give twin.")
+    cell = dataclasses.replace(cell, robot=robot)
+    return {"cell": cell, "robot": robot, "clock": run.get("clock", cell.clock)}
+
+
+def in_cell(config: RunConfig, given: Mapping[str, Any]) -> RunConfig:
+    """`config` with another `cell`, `robot` or `clock`; the rest follows from the cell. Raises `ConfigError`."""
+    return dataclasses.replace(config, **({"robot": "twin"} | _with_cell(given)))
+
+
+def as_cell(value: CellConfig | Mapping[str, Any] | None) -> CellConfig | None:
+    """A cell from what a layer holds: the cell itself, or the values of its file. Raises `ConfigError`."""
+    if value is None or isinstance(value, CellConfig):
+        return value
+    with _as_config_error():
+        return settings.build(CellConfig, value, "cell")
 
 
 def validate(config: RunConfig) -> None:
@@ -167,6 +198,8 @@ def read_overrides(path: Path) -> dict[str, Any]:
     """Checked overrides of a YAML file. Raises `ConfigError` naming the file and what is wrong in it."""
     with _as_config_error():
         values = settings.read_yaml(path, "configuration file", "write one with --print-config")
+        if isinstance(values, dict) and isinstance(values.get("cell"), str):
+            values["cell"] = settings.plain(load_cell(values["cell"]))
     return check(values, str(path))
 
 
@@ -176,4 +209,4 @@ def load_config(path: Path) -> RunConfig:
     if "task" not in values:
         raise ConfigError(f"{path} names no task; add a line such as 'task: reach'.")
     learner = LearnerConfig(**values.pop("learner", {}))
-    return RunConfig(**values, learner=learner)
+    return RunConfig(**values | {"cell": as_cell(values.get("cell"))}, learner=learner)

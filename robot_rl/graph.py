@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import tasks
+from robot_rl.cells import task_of
 from robot_rl.config import RunConfig
 
 
@@ -33,14 +33,14 @@ class NodeSpec:
 
 def graph(config: RunConfig) -> tuple[NodeSpec, ...]:
     """The nodes of a run, in the order in which they start and in the reverse of which they stop."""
-    cameras = tasks.load(config.task).cameras if config.obs == "pixels" else ()
+    cameras = task_of(config).cameras if config.obs == "pixels" else ()
     return (
         NodeSpec("arm", "arm", "owns the arm and its safety filter; its death ends the run", restart=False),
         *(
             NodeSpec(
                 f"camera_{camera.name}",
                 "camera",
-                f"renders the {camera.name} camera",
+                f"delivers the {camera.name} camera's pictures",
                 parameters={"camera": camera.name},
             )
             for camera in cameras

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
+from controllers.cells import load_cell
 from controllers.settings import field_types, suggest
 from robot_rl.config import LearnerConfig, RunConfig, convert
 from robot_rl.exceptions import ConfigError
@@ -39,6 +40,9 @@ def add_fields(parser: argparse.ArgumentParser, cls: type, names: Sequence[str],
         flag, hint = f"--{prefix}{item.name.replace('_', '-')}", hints[item.name]
         common: dict[str, Any] = {"dest": prefix + item.name, "default": argparse.SUPPRESS}
         text = item.metadata["help"]
+        if item.name == "cell":
+            parser.add_argument(flag, type=load_cell, metavar="CELL", help=text, **common)
+            continue
         if hint is bool and not prefix:
             parser.add_argument(flag, action="store_true", help=text, **common)
             continue

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from controllers.cells import CellConfig
 from robot_rl.config import CHANGEABLE, NOT_SAVED, RunConfig, load_config, save_config, validate
 from robot_rl.exceptions import ConfigError, RunFolderError
 
@@ -99,8 +100,11 @@ class RunFolder:
         learner = dataclasses.asdict(config.learner)
         for key, value in {**overrides, **overrides.get("learner", {})}.items():
             old = learner.get(key, getattr(config, key, None))
+            if isinstance(value, CellConfig) and isinstance(old, CellConfig):
+                value = dataclasses.replace(value, robot=old.robot)  # --robot says that, not the cell's file
             if key not in (*CHANGEABLE, *NOT_SAVED, "learner") and value != old:
                 allowed = ", ".join(CHANGEABLE)
+                old, value = getattr(old, "name", old), getattr(value, "name", value)
                 raise ConfigError(
                     f"{key} is {old} in the run {self.path} and cannot become {value} when it goes on "
                     f"(only {allowed} can); begin a new run with another --run."

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import tasks
 from robot_rl.actor import Actor, Episode
 from robot_rl.agents import Policy, policy_from_bytes
+from robot_rl.cells import open_env, refuse_simulated_expert, task_of
 from robot_rl.checkpoint import checkpoint_names, newest_checkpoint
 from robot_rl.config import RunConfig
 from robot_rl.data.demos import load_demos, save_demos
@@ -16,21 +16,19 @@ from robot_rl.data.journal import Journal
 from robot_rl.data.schema import Schema
 from robot_rl.data.transition import Transition
 from robot_rl.demonstrate import record_demos
-from robot_rl.envs import make_env
 from robot_rl.envs.observation import Observer
 from robot_rl.exceptions import DataError
 from robot_rl.learner import POLICY_FILE, Learner
 from robot_rl.local import LocalLink
 from robot_rl.metrics import MetricsWriter
 from robot_rl.runs import RunFolder
-from tasks.spec import TaskSpec
 
 ACTOR = "actor0"
 
 
 def schema_of(config: RunConfig) -> Schema:
     """The schema of a run's records."""
-    return Observer(tasks.load(config.task), config.obs).schema()
+    return Observer(task_of(config), config.obs).schema()
 
 
 def demos_folder(config: RunConfig, run: RunFolder) -> Path:
@@ -44,7 +42,8 @@ def prepare_demos(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> 
     if not config.demos.isdigit() or int(config.demos) == 0 or any(folder.glob("*.mcap")):
         return
     count = int(config.demos)
-    env = make_env(tasks.load(config.task), obs=config.obs, seed=config.seed)
+    refuse_simulated_expert(config, task_of(config))
+    env = open_env(config)
     try:
         episodes = record_demos(
             env,
@@ -66,8 +65,8 @@ def read_demos(config: RunConfig, run: RunFolder) -> list[Transition]:
 
 def make_learner(config: RunConfig, run: RunFolder) -> Learner:
     """A learner for the run: from its newest checkpoint where there is one, else new, with the demonstrations."""
-    observer = Observer(tasks.load(config.task), config.obs)
-    action_dim = tasks.load(config.task).action_dim
+    observer = Observer(task_of(config), config.obs)
+    action_dim = task_of(config).action_dim
     if checkpoint_names(run.checkpoints):
         return Learner.load(config, observer.example(), action_dim, run.checkpoints)
     return Learner(config, observer.example(), action_dim, read_demos(config, run))
@@ -115,13 +114,12 @@ def train_inprocess(
 ) -> None:
     """Train to `config.steps` with actor, twin and learner in this process; `stop()` ends it cleanly, resumable."""
     assert config.steps is not None, "the effective configuration names the steps"
-    task: TaskSpec = tasks.load(config.task)
     learner = make_learner(config, run)
     report = BlockReport(config, run, metrics, learner)
     journal = Journal(run.journal, schema_of(config))
     started = first_episode(journal)
     link = LocalLink(learner, journal, config.learner, lockstep=config.clock == "lockstep", after_block=report)
-    env = make_env(task, obs=config.obs, seed=config.seed)
+    env = open_env(config)
     try:
         actor = Actor(env, link, link, config.learner, seed=config.seed, name=ACTOR, first_episode=started)
         actor.run(

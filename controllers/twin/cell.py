@@ -10,6 +10,7 @@ import numpy as np
 from controllers.controller import Controller
 from controllers.exceptions import CommandRejected
 from controllers.interface import Abilities, ArmState, Array, Health, Image, PoseTarget, Reading
+from controllers.limits import ArmLimits
 from controllers.twin import loop
 from controllers.twin.description import robot_description
 from controllers.twin.plant import Plant
@@ -21,7 +22,7 @@ class TwinCell:
 
     The same seed and the same calls give bit-identical readings. `cameras` are rendered into each reading;
     without any, OpenGL is never loaded. randomise: False leaves the scene as its file has it.
-    Raises `SceneError`; `RenderingError` at the first picture.
+    limits: of this cell, below the arm maker's. Raises `SceneError`; `RenderingError` at the first picture.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class TwinCell:
         seed: int = 0,
         cameras: tuple[CameraSpec, ...] = (),
         randomise: bool = True,
+        limits: ArmLimits | None = None,
     ) -> None:
         self.task, self.cameras = task, cameras
         self.period = task.period
@@ -39,7 +41,7 @@ class TwinCell:
         self.abilities = Abilities("impedance at 1 kHz", lockstep=True, scene=True)
         self.robot_description = robot_description()
         self.controller = Controller(
-            self.plant.arm.limits,
+            limits or self.plant.arm.limits,
             task.gains,
             task.workspace,
             home=task.home,

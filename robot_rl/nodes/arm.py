@@ -8,7 +8,6 @@ is loaded here.
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import time
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from controllers.arms.ros import COMPLIANCE
 from controllers.arms.ros_io import LATCHED, STATE, time_message
 from controllers.exceptions import ArmLatched, CellTimeout, CommandRejected
 from controllers.interface import Array, Backend, Pose, PoseTarget, Reading
-from controllers.twin import TwinCell
+from robot_rl import cells
 from robot_rl.nodes.arm_services import offer_services
 from robot_rl.nodes.base import OWNS_ARM, Host, hosting, settle_memory
 from robot_rl.nodes.deadman import Deadman
@@ -243,10 +242,7 @@ def _tf_publisher(host: Host) -> Callable[[Reading, Any], None] | None:
 
 def open_backend(host: Host) -> Backend:
     """The run's cell; in real time it is read at `RATE`."""
-    task = host.task
-    if not host.lockstep:
-        task = dataclasses.replace(task, period=1.0 / RATE)
-    return TwinCell(task, seed=host.config.seed)
+    return cells.open_backend(host.config, host.task, period=None if host.lockstep else 1.0 / RATE)
 
 
 def main(run: Path, ros_args: list[str]) -> None:

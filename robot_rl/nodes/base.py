@@ -19,9 +19,9 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-import tasks
 from controllers.arms.ros import RosCell
 from controllers.arms.ros_io import STATE, Listener
+from robot_rl.cells import task_of
 from robot_rl.config import RunConfig
 from robot_rl.runs import RunFolder
 from tasks.spec import TaskSpec
@@ -83,7 +83,7 @@ def hosting(name: str, run: Path, ros_args: list[str] | None = None, *, priority
     context = Context()
     rclpy.init(args=ros_args, context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = Node(name, context=context)
-    host = Host(node, Listener(node, interrupted), folder, config, tasks.load(config.task))
+    host = Host(node, Listener(node, interrupted), folder, config, task_of(config))
     _diagnose(host)
     if complaint:
         node.get_logger().info(complaint)

@@ -1,0 +1,104 @@
+"""What a run's configuration says of its cell: the task as it is there, and the cell itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import tasks
+from controllers.cells import CellConfig, fit, need_cameras, open_cell
+from controllers.interface import ArmState, GripperState, Reading
+from robot_rl.config import RunConfig
+from robot_rl.exceptions import ConfigError
+from tasks.spec import CameraSpec, TaskSpec
+
+if TYPE_CHECKING:
+    from controllers.interface import Backend
+    from robot_rl.envs import RobotEnv
+
+TWIN = CellConfig("twin", clock="lockstep")
+"""The cell of a run that names none: the twin, with all that the task wants."""
+
+
+def task_of(config: RunConfig) -> TaskSpec:
+    """The run's task, at its taught place and with the cameras of the run's cell.
+
+    Raises `ConfigError` or `SettingsError` where the task needs what the cell has not.
+    """
+    task = tasks.load(config.task)
+    cell = config.cell
+    if cell is None:
+        return task
+    if config.obs == "pixels":
+        need_cameras(cell, [camera.name for camera in task.cameras])
+    task = fit(cell, task)
+    if cell.robot != "twin":
+        _refuse_simulated(config, cell, task)
+    return task
+
+
+def open_backend(
+    config: RunConfig,
+    task: TaskSpec,
+    *,
+    seed: int | None = None,
+    cameras: tuple[CameraSpec, ...] = (),
+    period: float | None = None,
+) -> Backend:
+    """The run's cell, opened in this process. cameras: in each reading. period: of a tick, s, if not the task's."""
+    cell = config.cell or TWIN
+    seed = config.seed if seed is None else seed
+    return open_cell(cell, task, seed=seed, clock=config.clock, period=period, cameras=cameras)
+
+
+def open_env(config: RunConfig, *, seed: int | None = None) -> RobotEnv:
+    """The run's task as an environment in this process, on its own cell."""
+    from robot_rl.envs import RobotEnv
+
+    task = task_of(config)
+    cameras = task.cameras if config.obs == "pixels" else ()
+    return RobotEnv(task, open_backend(config, task, seed=seed, cameras=cameras), obs=config.obs)
+
+
+def _refuse_simulated(config: RunConfig, cell: CellConfig, task: TaskSpec) -> None:
+    """On a robot, nobody knows what only a simulator knows."""
+    privileged = ", ".join(f"sim/{name}" for name in task.observation.privileged)
+    if privileged and config.obs == "state":
+        raise ConfigError(
+            f"task {task.name} shows the policy {privileged}, which cell {cell.name} ({cell.robot}) cannot measure; "
+            "use --obs pixels, or --robot twin."
+        )
+    if needs_simulator(task.reward, task):
+        raise ConfigError(
+            f"the reward of task {task.name} reads sim/*, which cell {cell.name} ({cell.robot}) cannot measure; "
+            "use --robot twin, or a reward of what a robot measures."
+        )
+
+
+def refuse_simulated_expert(config: RunConfig, task: TaskSpec) -> None:
+    """Raise `ConfigError` where the task's expert would have to demonstrate without what it reads."""
+    cell = config.cell
+    if cell is None or cell.robot == "twin":
+        return
+    expert = task.expert(task)
+    expert.reset(np.random.default_rng(0))
+    if needs_simulator(expert.act, task):
+        raise ConfigError(
+            f"the expert of task {task.name} reads sim/*, which cell {cell.name} ({cell.robot}) cannot measure; "
+            "record the demonstrations with --robot twin and name their folder with --demos, or give --demos 0."
+        )
+
+
+def needs_simulator(function: Callable[[Reading], object], task: TaskSpec) -> bool:
+    """Whether `function` asks for a `sim/*` value: tried on a reading of the arm at the goal, holding something."""
+    zeros, pose = np.zeros(6), task.anchor
+    arm = ArmState(task.home, 0 * task.home, 0 * task.home, pose, zeros, zeros, pose, 0.0)
+    reading = Reading(0, 0.0, arm, None if task.gripper is None else GripperState(0.02, True))
+    try:
+        function(dataclasses.replace(reading, sim={}))
+    except KeyError:
+        return True
+    return False
