@@ -20,7 +20,7 @@ help:
 
 setup: $(READY)
 
-$(READY): pyproject.toml constraints.txt tools/install.sh
+$(READY): pyproject.toml constraints.txt tools/install.sh tools/genmsg.py $(shell find interfaces -type f)
 	@bash tools/install.sh $(VENV)
 	@touch $@
 

@@ -40,6 +40,13 @@ fi
 extras=test,dev
 # the ROS wheels exist for x86-64 alone; elsewhere, and where a workspace is sourced, rclpy is not pip's business
 sourced() { [ -n "${AMENT_PREFIX_PATH:-}" ] && "$python" -c "import rclpy" 2>/dev/null; }
-if [ "$(uname -m)" = x86_64 ] && ! sourced; then extras=ros,$extras; fi
+if [ "$(uname -m)" = x86_64 ] && ! sourced; then extras=ros,interfaces,$extras; fi
 echo "setup: installing robot_rl[$extras] into $venv (a few minutes the first time)"
 "$venv/bin/python" -m pip install -qq --disable-pip-version-check --use-pep517 --constraint constraints.txt --editable ".[$extras]"
+
+case $extras in ros,*)
+  # message packages that PyPI lacks; without a compiler their clients are not served, and their tests are left out
+  "$venv/bin/python" tools/genmsg.py interfaces/*/ || [ $? = 3 ] || fail "the message packages of interfaces/ could not be made; see above."
+  # a test's client, beside the environment: it asks for an older NumPy than ours, though it runs with this one
+  "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --upgrade --target "$venv/clients/crisp" crisp_python==3.6.0
+esac
