@@ -19,6 +19,7 @@ done
 packages=()
 "$python" -c 'import ensurepip, venv' 2>/dev/null || packages+=("$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')")
 has_library libEGL.so.1 || packages+=(libegl1)
+has_library libusb-1.0.so.0 || packages+=(libusb-1.0-0)
 has_library libOpenGL.so.0 || packages+=(libopengl0)
 compgen -G '/usr/lib/*/dri/swrast_dri.so' >/dev/null || compgen -G '/usr/lib/*/libgallium*.so' >/dev/null || packages+=(libgl1-mesa-dri)
 if [ ${#packages[@]} -gt 0 ]; then

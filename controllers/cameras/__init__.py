@@ -2,5 +2,6 @@
 
 from controllers.cameras.base import Camera, Facts, Frame, Intrinsics
 from controllers.cameras.config import CameraConfig
+from controllers.cameras.watchdog import SupervisedCamera
 
-__all__ = ["Camera", "CameraConfig", "Facts", "Frame", "Intrinsics"]
+__all__ = ["Camera", "CameraConfig", "Facts", "Frame", "Intrinsics", "SupervisedCamera"]
