@@ -82,6 +82,7 @@ class Controller:
         start = _unit("start", start)
         self._arm = arm
         self._gains = gains
+        self._home = np.array(home, dtype=float)
         self._owner: str | None = None
         self._sequence: int | None = None
         self._told = ""
@@ -192,6 +193,7 @@ class Controller:
             self._release(target)
             return
         stiffness, damping, clip, twist = self._check(target)
+        posture = self._posture(target)
         position = np.array(target.pose.position, dtype=float)
         quaternion = spatial.normalise(np.asarray(target.pose.quaternion, dtype=float))
         arrays = self.arrays
@@ -202,6 +204,7 @@ class Controller:
         self._clamps["twist"] += bool((slow != twist).any())
         self._use(stiffness, damping, clip)
         arrays.law.twist[:] = slow
+        arrays.law.posture[:] = posture
         arrays.target_position[:] = position
         arrays.target_quaternion[:] = quaternion
         arrays.since_target = 0
@@ -217,6 +220,7 @@ class Controller:
     def _restart(self) -> None:
         hold_here(self.arrays)
         self._use(self._gains.stiffness, self._gains.damping, self._gains.clip)
+        self.arrays.law.posture = self._home
         self.arrays.state = HOLD
 
     def _use(self, stiffness: Array, damping: Array, clip: Array) -> None:
@@ -268,6 +272,12 @@ class Controller:
         if (clip[:6] > 0.0).any() or (clip[6:] < 0.0).any():
             raise self._refuse("gains", f"Clip {clip}: give six lower bounds <= 0, then six upper bounds >= 0.")
         return stiffness, damping, clip, twist
+
+    def _posture(self, target: PoseTarget) -> Array:
+        """The angles that the nullspace seeks, within the soft range; the task's home where the target has none."""
+        if target.posture is None:
+            return self._home
+        return np.clip(self._vector("posture", target.posture, len(self._home)), *self._arm.soft)
 
     def _vector(self, name: str, value: Array, size: int) -> Array:
         try:

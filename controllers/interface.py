@@ -63,6 +63,7 @@ class PoseTarget:
     m and rad, the six lower then the six upper; None keeps what the task set.
     twist (6,): feed-forward, m/s and rad/s in base; policies send none.
     enabled: the deadman of a person at a teleoperation device; a target without it holds the arm where it is.
+    posture: (n,) joint angles, rad, that a redundant arm seeks where the pose leaves it free; None: the task's home.
     """
 
     pose: Pose
@@ -73,6 +74,7 @@ class PoseTarget:
     damping: Array | None = None
     clip: Array | None = None
     enabled: bool = True
+    posture: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Abilities:
 
     law: what turns a target into motion, in a word or two. signed_clips: a bound of the pose error per axis and sign.
     gains: stiffness and damping as the task asks. feed_forward: `PoseTarget.twist`. lockstep: time waits for `wait`.
-    scene: `reset_scene` draws the scene anew by itself; elsewhere a person does.
+    scene: `reset_scene` draws the scene anew by itself; elsewhere a person does. posture: `PoseTarget.posture`.
     """
 
     law: str
@@ -90,6 +92,7 @@ class Abilities:
     feed_forward: bool = True
     lockstep: bool = False
     scene: bool = False
+    posture: bool = False
 
 
 @dataclass(frozen=True)

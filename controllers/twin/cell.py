@@ -38,7 +38,7 @@ class TwinCell:
         self.period = task.period
         self.plant = Plant(task, randomise=randomise)
         self.joint_names = self.plant.arm.joint_names()
-        self.abilities = Abilities("impedance at 1 kHz", lockstep=True, scene=True)
+        self.abilities = Abilities("impedance at 1 kHz", lockstep=True, scene=True, posture=True)
         self.robot_description = robot_description()
         self.controller = Controller(
             limits or self.plant.arm.limits,

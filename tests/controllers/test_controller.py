@@ -55,6 +55,8 @@ REFUSED = {
     "clip of six": ("shape", target(clip=np.ones(6))),
     "clip upside down": ("gains", target(clip=np.concatenate([np.ones(6), -np.ones(6)]))),
     "twist with NaN": ("finite", target(twist=np.full(6, NAN))),
+    "posture of six joints": ("shape", target(posture=np.zeros(6))),
+    "posture with inf": ("finite", target(posture=np.full(7, INF))),
 }
 
 
@@ -158,6 +160,17 @@ def test_targets_are_clamped_to_the_box_and_to_the_turn(controller):
     assert limits.swing_twist(arrays.bounds, arrays.target_quaternion)[3] == pytest.approx(0.8)
     np.testing.assert_allclose(arrays.law.twist, [2.4] * 3 + [2.0] * 3)
     assert controller.clamps == {"box": 1, "turn": 1, "twist": 1}
+
+
+def test_a_posture_is_kept_within_the_soft_range_and_ends_with_the_hand_over(controller):
+    wanted = HOME + np.array([0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 9.0])
+    controller.submit("policy", target(posture=wanted))
+    np.testing.assert_allclose(controller.arrays.law.posture, [*wanted[:6], FR3.soft[1][6]])
+    controller.submit("policy", target(sequence=2))
+    np.testing.assert_array_equal(controller.arrays.law.posture, HOME)
+    controller.submit("policy", target(sequence=3, posture=wanted))
+    controller.acquire("reset")
+    np.testing.assert_array_equal(controller.arrays.law.posture, HOME)
 
 
 def test_between_two_corners_of_the_turn_the_reference_does_not_cut_outside(controller):
