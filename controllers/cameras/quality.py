@@ -14,7 +14,7 @@ from controllers.interface import Image
 
 Level = Literal["green", "yellow", "red"]
 
-SHARPNESS = (0.03, 0.01)
+SHARPNESS = (0.05, 0.02)
 """Yellow and red below: variance of the Laplacian over the variance of the brightness, both of grey values shrunk
 to `SHORT_SIDE` pixels. The division takes the scene's contrast out, the shrinking the picture's size. The twin's
 pictures have 0.16 to 1.6; blurred by 0.8 % of the picture's size, one pixel of 128, they have 0.007 to 0.07."""

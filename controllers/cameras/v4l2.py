@@ -85,7 +85,7 @@ def find(name: str, config: CameraConfig) -> str:
         links = sorted(BY_ID.glob(f"*{config.serial}*-video-index0")) if BY_ID.is_dir() else []
         if len(links) == 1:
             return str(links[0].resolve())
-        serials = ", ".join(link.name for link in BY_ID.glob("*-index0")) if BY_ID.is_dir() else ""
+        serials = ", ".join(link.name for link in sorted(BY_ID.glob("*-index0"))) if BY_ID.is_dir() else ""
         trouble = "several cameras" if links else "no camera"
         raise CameraError(
             f"camera {name}: {trouble} with serial {config.serial} among {serials or 'none'} in {BY_ID}; "
