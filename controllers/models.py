@@ -98,7 +98,7 @@ _UR5E = ArmModel(
         torque_rate=1000.0,  # ours
         speed=(1.0, pi),  # the data sheet's typical tool speed; the turn is ours, a wrist joint's
     ),
-    np.array([0.0, -pi / 2, pi / 2, -pi / 2, -pi / 2, 0.0]),
+    np.array([0.0, -pi / 2, pi / 2, -pi / 2, -pi / 2, -pi / 2]),
 )
 
 MODELS = {model.name: model for model in (_FR3, _PANDA, _UR5E)}

@@ -6,13 +6,15 @@ A task is a folder `tasks/NAME` with `task.py` (a `TaskSpec` named `SPEC`), `sce
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from controllers.interface import Array, Pose, Reading
+from controllers.kinematics import Kinematics
+from controllers.models import arm_model
 
 if TYPE_CHECKING:
     import mujoco
@@ -129,7 +131,8 @@ class TaskSpec:
     is put on the hand's tool point. `edit` changes the scene before it compiles (variants of a task).
     randomise: draws an episode in the twin, (model, data, rng) -> None; mocap bodies and joint positions only.
     verify: whether a success is a true one, from `sim/*`; evaluation asks it, so that a reward that can be cheated is
-    found out. sim: computes `sim/*` values, (model, data) -> name to array. home: joint angles (7,) near `start`.
+    found out. sim: computes `sim/*` values, (model, data) -> name to array. arm: that the task is written for, by its
+    name in `controllers.models`; `on` moves the task to another. home: joint angles (n,) of that arm near `start`.
     start: nominal start pose of the tool; each episode offsets it within `start_noise` (x, y, z m, yaw rad).
     anchor: the taught frame that observed poses are relative to. horizon: steps until truncation.
     learner: overrides of the learner's defaults, by field name.
@@ -158,6 +161,23 @@ class TaskSpec:
     steps: int = 4000
     period: float = 0.1
     learner: Mapping[str, Any] = field(default_factory=dict)
+    arm: str = "fr3"
+
+    def on(self, arm: str) -> TaskSpec:
+        """This task for another arm: home near the same start pose, gains within what that arm allows.
+
+        Raises `ControllersError` for an arm that there is not, or that cannot reach the start pose.
+        """
+        model = arm_model(arm)
+        if arm == self.arm:
+            return self
+        stiffest, most_damped = np.repeat(model.limits.stiffness, 3), np.repeat(model.limits.damping, 3)
+        gains = replace(
+            self.gains,
+            stiffness=np.minimum(self.gains.stiffness, stiffest),
+            damping=np.minimum(self.gains.damping, most_damped),
+        )
+        return replace(self, arm=arm, home=Kinematics(model).solve(self.start), gains=gains)
 
     @property
     def action_dim(self) -> int:

@@ -17,13 +17,14 @@ from typing import NamedTuple
 import llvmlite.binding
 import mujoco
 import numpy as np
-from numba import njit, types
+from numba import literal_unroll, njit, types
+from numpy.typing import NDArray
 
 from controllers import spatial
 from controllers.controller import tick
 from controllers.impedance import Record, cholesky, solve_lower, solve_upper
 from controllers.interface import Array
-from controllers.twin.compose import JOINTS
+from controllers.twin.compose import Mount
 
 WRENCH_TIME = 0.01
 """Time constant of the wrench's low-pass, s: about that of the observer behind libfranka's `O_F_ext_hat_K`."""
@@ -40,11 +41,13 @@ _centre = types.ExternalFunction("mj_jacSubtreeCom", types.void(types.intp, type
 
 
 class Views(NamedTuple):
-    """MuJoCo's memory and ours as the loop sees them; n arm joints come first of nv.
+    """MuJoCo's memory and ours as the loop sees them, for one arm of n joints, the first of which is dof `first` of nv.
 
-    model, data: addresses; site: id of the tool point. q, dq, force (nq or nv,): MuJoCo's own arrays, as are bias,
-    gravity (compensated by the simulator already), constraint; position (3,), hand (4,) wxyz, offset (4,) xyzw.
-    jacobian, mass: of all nv; arm_jacobian (6, n), arm_mass (n, n): of the arm. pose (7,): tool, xyzw.
+    model, data: addresses; site: id of the tool point. q, dq, force (n,): MuJoCo's own arrays, as are bias,
+    gravity (compensated by the simulator already), constraint; spot (3,), hand (4,) wxyz, offset (4,) xyzw.
+    turned: 0 where the arm's base is the world's; base_position (3,), base_turn (4,) xyzw and its matrix (3, 3).
+    jacobian, mass: of all nv, in world; arm_jacobian (6, n), arm_mass (n, n): of the arm, in base. position (3,),
+    quaternion (4,): the tool, in base, xyzw.
     raw, wrench (6,): environment on tool at the tool point, base axes, N and Nm, before and after the filter.
     peak (1,): largest force since it was last zeroed, N. share (1,): of the filter's step.
     root: id of the arm's first body; load (3,): what carries all that hangs on it, in world, N; weight (n,): the same
@@ -54,6 +57,7 @@ class Views(NamedTuple):
     model: int
     data: int
     site: int
+    first: int
     jacobian_position: int
     jacobian_rotation: int
     mass_address: int
@@ -63,14 +67,19 @@ class Views(NamedTuple):
     bias: Array
     gravity: Array
     constraint: Array
-    position: Array
+    spot: Array
     hand: Array
     offset: Array
+    turned: int
+    base_position: Array
+    base_turn: Array
+    base_matrix: Array
     jacobian: Array
     mass: Array
     arm_jacobian: Array
     arm_mass: Array
     arm_bias: Array
+    position: Array
     quaternion: Array
     tau: Array
     raw: Array
@@ -85,33 +94,42 @@ class Views(NamedTuple):
     weight: Array
 
 
-def views(model: mujoco.MjModel, data: mujoco.MjData) -> Views:
-    """Views of `data`, which must outlive them."""
-    n, site = len(JOINTS), model.site("tool").id
-    jacobian, mass = np.zeros((6, model.nv)), np.zeros((model.nv, model.nv))
-    centre, hand = np.zeros((3, model.nv)), model.site_bodyid[site]
+def views(model: mujoco.MjModel, data: mujoco.MjData, mount: Mount) -> Views:
+    """Views of one arm in `data`, which must outlive them."""
+    n, site, base = len(mount.arm.joints), model.site(f"{mount.prefix}tool").id, mount.base
+    joint = model.joint(mount.name(mount.arm.joints[0]))
+    place, first = int(joint.qposadr[0]), int(joint.dofadr[0])
+    dofs = slice(first, first + n)
+    jacobian, mass, centre = np.zeros((6, model.nv)), np.zeros((model.nv, model.nv)), np.zeros((3, model.nv))
+    hand = model.site_bodyid[site]
     root = model.body_rootid[hand]
     return Views(
         model=model._address,
         data=data._address,
         site=site,
+        first=first,
         jacobian_position=jacobian.ctypes.data,
         jacobian_rotation=jacobian[3:].ctypes.data,
         mass_address=mass.ctypes.data,
-        q=data.qpos[:n],
-        dq=data.qvel[:n],
-        force=data.qfrc_applied[:n],
-        bias=data.qfrc_bias[:n],
-        gravity=data.qfrc_gravcomp[:n],
-        constraint=data.qfrc_constraint[:n],
-        position=data.site_xpos[site],
+        q=data.qpos[place : place + n],
+        dq=data.qvel[dofs],
+        force=data.qfrc_applied[dofs],
+        bias=data.qfrc_bias[dofs],
+        gravity=data.qfrc_gravcomp[dofs],
+        constraint=data.qfrc_constraint[dofs],
+        spot=data.site_xpos[site],
         hand=data.xquat[hand],
         offset=np.roll(model.site_quat[site], -1),
+        turned=int(any(mount.position) or mount.yaw != 0.0),
+        base_position=base.position,
+        base_turn=spatial.conjugate(base.quaternion),
+        base_matrix=spatial.matrix(base.quaternion),
         jacobian=jacobian,
         mass=mass,
         arm_jacobian=np.zeros((6, n)),
         arm_mass=np.zeros((n, n)),
         arm_bias=np.zeros(n),
+        position=np.zeros(3),
         quaternion=np.zeros(4),
         tau=np.zeros(n),
         raw=np.zeros(6),
@@ -130,18 +148,36 @@ def views(model: mujoco.MjModel, data: mujoco.MjData) -> Views:
 @njit(cache=True)
 def observe(v: Views) -> None:
     """Kinematics and dynamics of the arm at the state that `mj_step1` has seen."""
-    n = v.q.shape[0]
+    n, first = v.q.shape[0], v.first
     _jacobian(v.model, v.data, v.jacobian_position, v.jacobian_rotation, v.site)
     _full_mass(v.model, v.data, v.mass_address)
     for i in range(n):
         v.arm_bias[i] = v.bias[i] - v.gravity[i]
         for k in range(6):
-            v.arm_jacobian[k, i] = v.jacobian[k, i]
+            v.arm_jacobian[k, i] = v.jacobian[k, first + i]
         for j in range(n):
-            v.arm_mass[i, j] = v.mass[i, j]
+            v.arm_mass[i, j] = v.mass[first + i, first + j]
+    spatial.copy(v.spot, v.position)
     w, x, y, z = v.hand[0], v.hand[1], v.hand[2], v.hand[3]
     v.quaternion[0], v.quaternion[1], v.quaternion[2], v.quaternion[3] = x, y, z, w
     spatial.multiply(v.quaternion, v.offset, v.quaternion)
+    if v.turned != 0:
+        _seen_from_base(v)
+
+
+@njit(cache=True)
+def _seen_from_base(v: Views) -> None:
+    """Turns pose and Jacobian from the world into the arm's base."""
+    for k in range(3):
+        v.position[k] -= v.base_position[k]
+    spatial.rotate(v.base_turn, v.position, v.position)
+    spatial.multiply(v.base_turn, v.quaternion, v.quaternion)
+    for i in range(v.q.shape[0]):
+        for k in range(6):
+            part, axis, total = k - k % 3, k % 3, 0.0
+            for m in range(3):
+                total += v.base_matrix[m, axis] * v.jacobian[part + m, v.first + i]
+            v.arm_jacobian[k, i] = total
 
 
 @njit(cache=True)
@@ -184,16 +220,37 @@ def refresh(v: Views) -> None:
 
 
 @njit(cache=True)
+def _act(v: Views, control: Record) -> None:
+    """The law's torques for this period."""
+    tick(control, v.arm_jacobian, v.arm_mass, v.q, v.dq, v.arm_bias, v.position, v.quaternion, v.tau)
+    for j in range(v.q.shape[0]):
+        v.force[j] = v.tau[j]
+
+
+@njit(cache=True)
 def run(v: Views, control: Record, substeps: int) -> None:
     """Advance `substeps` control periods. On entry and exit `mj_step1` and `observe` have seen the state."""
     for _ in range(substeps):
-        tick(control, v.arm_jacobian, v.arm_mass, v.q, v.dq, v.arm_bias, v.position, v.quaternion, v.tau)
-        for j in range(v.q.shape[0]):
-            v.force[j] = v.tau[j]
+        _act(v, control)
         _step2(v.model, v.data)
         feel(v)
         _step1(v.model, v.data)
         observe(v)
+
+
+@njit(cache=True)
+def run_all(arms: tuple[tuple[Views, NDArray], ...], substeps: int) -> None:
+    """`run` for the arms of one world, of any numbers of joints: each with its controller's record in an array (1,)."""
+    world = arms[0][0]
+    for _ in range(substeps):
+        for arm in literal_unroll(arms):
+            _act(arm[0], arm[1][0])
+        _step2(world.model, world.data)
+        for arm in literal_unroll(arms):
+            feel(arm[0])
+        _step1(world.model, world.data)
+        for arm in literal_unroll(arms):
+            observe(arm[0])
 
 
 @njit(cache=True)
@@ -203,7 +260,7 @@ def weigh(v: Views) -> None:
     for j in range(v.q.shape[0]):
         v.weight[j] = -v.gravity[j]
         for i in range(3):
-            v.weight[j] += v.centre[i, j] * v.load[i]
+            v.weight[j] += v.centre[i, v.first + j] * v.load[i]
 
 
 @njit(cache=True)

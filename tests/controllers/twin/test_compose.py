@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 
 from controllers.exceptions import SceneError
-from controllers.twin.compose import JOINTS, compose
+from controllers.models import arm_model
+from controllers.twin.compose import compose
 from tasks.spec import CameraSpec, GripperSpec
 from tests.controllers.twin.scenes import EMPTY, PEG, PLATE, make_task
 
 
 def test_scene_keeps_its_names_and_the_arm_comes_first(tmp_path):
     model = compose(make_task(tmp_path, PLATE))
-    assert [model.joint(i).name for i in range(7)] == list(JOINTS)
+    assert [model.joint(i).name for i in range(7)] == list(arm_model("fr3").joint_names())
     assert model.body("plate").mocapid[0] >= 0
     assert model.body_parentid[model.body("plate").id] == 0
     assert {"wrist", "front"} <= {model.camera(i).name for i in range(model.ncam)}

@@ -1,0 +1,110 @@
+"""A simulated world: arms at their mounts and one scene, with nothing that controls them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import mujoco
+import numpy as np
+
+from controllers.interface import Array, Image
+from controllers.twin import loop
+from controllers.twin.arm import TwinArm
+from controllers.twin.compose import Mount, Scene, build
+from controllers.twin.render import Stage
+from tasks.spec import CameraSpec
+
+_STATE = mujoco.mjtState
+STATE = (
+    _STATE.mjSTATE_TIME | _STATE.mjSTATE_PHYSICS | _STATE.mjSTATE_WARMSTART | _STATE.mjSTATE_CTRL
+    | _STATE.mjSTATE_MOCAP_POS | _STATE.mjSTATE_MOCAP_QUAT
+)  # fmt: skip
+"""What `World.state_vector` holds: time, positions, velocities, the solver's warm start, finger targets, mocap."""
+
+
+class World:
+    """MuJoCo's model and data of a scene and its arms; one clock, which only subclasses advance.
+
+    randomise: False leaves the scene as its file has it. collide: see `compose.build`.
+    Raises `SceneError`; `RenderingError` at the first picture.
+    """
+
+    def __init__(self, scene: Scene, mounts: Sequence[Mount], *, randomise: bool = True, collide: bool = False) -> None:
+        self.scene, self.mounts, self.randomise = scene, tuple(mounts), randomise
+        self.model = build(scene, mounts, shapes=False, collide=collide)
+        self.data = mujoco.MjData(self.model)
+        self.arms = tuple(TwinArm(self.model, self.data, mount) for mount in mounts)
+        self._loose = np.setdiff1d(np.arange(self.model.nq), [i for arm in self.arms for i in arm.places])
+        self._loose_dofs = np.setdiff1d(np.arange(self.model.nv), [i for arm in self.arms for i in arm.dofs])
+        self._stage: Stage | None = None
+        self.teleport_home()
+
+    @property
+    def time(self) -> float:
+        """Simulated time, s."""
+        return float(self.data.time)
+
+    def sim(self) -> Mapping[str, Array]:
+        """The scene's own values of `sim/*`."""
+        return {} if self.scene.sim is None else self.scene.sim(self.model, self.data)
+
+    def render(self, camera: CameraSpec, *, pretty: bool = False) -> Image:
+        """Picture (height, width, 3) uint8 of the present state; pretty: with shadows, for people."""
+        if self._stage is None:
+            self._stage = Stage(build(self.scene, self.mounts))
+        return self._stage.render(self.data, camera.name, camera.width, camera.height, pretty=pretty)
+
+    def reset_scene(self, seed: int) -> None:
+        """Draw the scene anew; arms and grippers stay where they are."""
+        model, data = self.model, self.data
+        data.qpos[self._loose] = model.qpos0[self._loose]
+        data.qvel[self._loose_dofs] = 0.0
+        mocap = model.body_mocapid >= 0
+        data.mocap_pos[model.body_mocapid[mocap]] = model.body_pos[mocap]
+        data.mocap_quat[model.body_mocapid[mocap]] = model.body_quat[mocap]
+        data.qacc_warmstart[:] = 0.0
+        if self.randomise and self.scene.randomise is not None:
+            self.scene.randomise(model, data, np.random.default_rng(seed))
+        self._refresh()
+
+    def teleport_home(self) -> None:
+        """Put the arms at their tasks' homes at rest."""
+        for arm in self.arms:
+            arm.place_home()
+        self._settle()
+
+    def restart(self) -> None:
+        """As new: at home at rest, time zero. What follows does not depend on what was before."""
+        mujoco.mj_resetData(self.model, self.data)
+        self.teleport_home()
+
+    def state_vector(self) -> Array:
+        """The scene (k,): what `set_state_vector` of an equal world needs to show or continue it (see `STATE`)."""
+        state = np.empty(mujoco.mj_stateSize(self.model, STATE))
+        mujoco.mj_getState(self.model, self.data, state, STATE)
+        return state
+
+    def set_state_vector(self, state: Array) -> None:
+        """Restore a `state_vector`; no wrench is felt yet. Raises ValueError for a wrong size."""
+        size = mujoco.mj_stateSize(self.model, STATE)
+        if state.shape != (size,):
+            raise ValueError(f"state of shape {state.shape} for the scene of {self.scene.name}, which needs ({size},)")
+        mujoco.mj_setState(self.model, self.data, np.ascontiguousarray(state), STATE)
+        self._settle()
+
+    def close(self) -> None:
+        """Free what the pictures needed."""
+        if self._stage is not None:
+            self._stage.close()
+
+    def _refresh(self) -> None:
+        """Everything derived anew, after the state was set."""
+        loop.refresh(self.arms[0].views)
+        for arm in self.arms[1:]:
+            loop.observe(arm.views)
+
+    def _settle(self) -> None:
+        """The arms have jumped."""
+        self._refresh()
+        for arm in self.arms:
+            arm.settle()
