@@ -1,0 +1,1 @@
+"""Franka arms over the maker's own client libraries: a driver process of its own behind the interface of every cell."""
