@@ -30,6 +30,8 @@ STEADY = 5.0
 """s of pictures after which earlier failures are forgiven."""
 GRACE, REAP = 2.0, 1.0
 """s that a process may take to close its device when asked, and to be gone when killed."""
+SLICE = 0.1
+"""Longest wait, s, in which `check` is not called."""
 CHATTER = 65536
 """Bytes taken from the pipe at a time."""
 
@@ -134,7 +136,8 @@ class SupervisedCamera:
     `config.stale_after` s its process is killed and started again, after a growing pause; after `config.restarts`
     failures in a row it is dead, and every further `poll` says so. Use one object in one thread, which outlives it.
 
-    task: whose scene driver `twin` renders. say: told, in a sentence, what goes wrong while it runs.
+    task: whose scene driver `twin` renders. say: told, in a sentence, what goes wrong while it runs. check: called
+    often while `open` waits, to interrupt it by an exception.
     """
 
     def __init__(
@@ -146,10 +149,12 @@ class SupervisedCamera:
         start: float = START,
         backoff: float = BACKOFF,
         say: Callable[[str], None] = _log.warning,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.name, self.config, self.facts = name, config, Facts(name)
         self.restarts = 0
         self._task, self._start_time, self._backoff, self._say = task, start, backoff, say
+        self._check = check
         self._worker: Worker | None = None
         self._fresh = 0.0
         self._delivering = False
@@ -168,18 +173,19 @@ class SupervisedCamera:
         """Start, and wait for the first picture. Raises `CameraError`: what cannot start at all is not retried."""
         self._begin()
         assert self._worker is not None
-        while True:
+        limit = self._fresh + self._start_time
+        while time.monotonic() < limit:
+            self._check()
             try:
-                found = self._worker.wait(self._fresh + self._start_time - time.monotonic())
+                found = self._worker.wait(min(limit - time.monotonic(), SLICE))
             except CameraError as error:
                 self._worker = None
                 raise CameraError(self._about(str(error))) from None
             if found is not None:
                 self._deliver(found)
                 return
-            if time.monotonic() > self._fresh + self._start_time:
-                self.close()
-                raise CameraError(self._about(f"no picture within {self._start_time:g} s of its start; is it in use?"))
+        self.close()
+        raise CameraError(self._about(f"no picture within {self._start_time:g} s of its start; is it in use?"))
 
     def poll(self, timeout: float) -> Frame | None:
         """The newest picture not yet returned, waited for at most `timeout` s; None where there is none.
