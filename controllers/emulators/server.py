@@ -124,7 +124,7 @@ class Server:
         wait = HELD if started else AGAIN[min(self._repeats, 1)] - (time.perf_counter() - self._shown)
         self._serve(max(0.0, wait), udp=True)
         command = self._newest()
-        if command is None and started:
+        if command is None:
             self._send_fingers()  # the hand's client gives up after a second without a state
         if not self.robot.moving:
             return
