@@ -215,8 +215,8 @@ class Franka:
             raise ControllersError(
                 f"the robot refuses tool, payload or thresholds: {reason_of(str(error))}."
             ) from error
-        inertia = np.diag(np.reshape(state.I_load, (3, 3)))
-        check_setup(config, np.reshape(state.F_T_EE, (4, 4)).T, state.m_load, state.F_x_Cload, inertia)
+        tool, said = np.reshape(state.F_T_EE, (4, 4)).T, np.diag(np.reshape(state.I_load, (3, 3)))
+        check_setup(config, tool, state.m_load, state.F_x_Cload, said)
         self._take(state)
 
     def trouble(self) -> str:

@@ -1,6 +1,6 @@
 import multiprocessing
-import os
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def test_a_writer_that_died_halfway_is_reported_and_mended():
 
 def test_memory_has_no_name_that_could_be_left_behind():
     memory = Memory()
-    assert os.readlink(f"/proc/self/fd/{memory.fd}").startswith("/memfd:franka")
+    assert str(Path(f"/proc/self/fd/{memory.fd}").readlink()).startswith("/memfd:franka")
     memory.close()
 
 
