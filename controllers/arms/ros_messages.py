@@ -31,7 +31,7 @@ ARM_TOPICS: dict[str, type] = {
     "reference_pose": PoseStamped,
     "safety": DiagnosticArray,
 }
-GRIPPER_TOPIC = "gripper/joint_states"
+GRIPPER_TOPIC = "gripper/state"
 SIM_TOPIC = "twin/sim"
 STATE_TOPIC = "twin/state"
 LABEL_TOPIC = "label"

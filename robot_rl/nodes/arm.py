@@ -26,6 +26,7 @@ from controllers.interface import Array, Backend, Pose, PoseTarget, Reading
 from robot_rl import cells
 from robot_rl.nodes.arm_services import offer_services
 from robot_rl.nodes.base import OWNS_ARM, Host, hosting, settle_memory
+from robot_rl.nodes.crisp import CrispServer, CrispServices
 from robot_rl.nodes.deadman import Deadman
 from robot_rl.nodes.targets import Request, Targets
 from robot_rl.nodes.timing import Pace
@@ -67,6 +68,8 @@ class ArmNode:
         description = node.create_publisher(String, "robot_description", LATCHED)
         description.publish(String(data=cell.robot_description))
         offer_services(self)
+        self._crisp = None if host.lockstep else CrispServer(self)
+        self._crisp_services = None if self._crisp is None else _serve_crisp(self, self._crisp)
         node.create_timer(0.5, self._watch)
 
     def run_lockstep(self) -> None:
@@ -107,6 +110,11 @@ class ArmNode:
             self._pace.beat()
             due = max(due + self._period, time.time_ns() // self._period * self._period)
 
+    def close(self) -> None:
+        """End what serves others; the cell is its owner's to close."""
+        if self._crisp_services is not None:
+            self._crisp_services.close()
+
     # Who may move the arm
 
     def acquire(self, owner: str) -> None:
@@ -116,6 +124,13 @@ class ArmNode:
         self.cell.acquire(owner)
         self.owner = owner
         self.compliance = dict.fromkeys(COMPLIANCE)
+        if self._crisp is not None:
+            self._crisp.handed_over()
+
+    def refuse(self, what: str, error: Exception) -> None:
+        """A message that says nothing sensible: counted for diagnostics, and told."""
+        self.targets.refused[what] += 1
+        self.host.node.get_logger().warning(str(error), throttle_duration_sec=1.0)
 
     def go_home(self) -> None:
         """To the task's start pose, within clip and speed limits; `reset` holds the arm meanwhile."""
@@ -133,6 +148,10 @@ class ArmNode:
     def _collect(self) -> None:
         """What has arrived; the deadman last, so that one sent before a target is not missed."""
         self.targets.collect(self.owner)
+        if self._crisp is not None:
+            self._crisp.collect()
+        if self._crisp_services is not None and self._crisp_services.gripper is not None:
+            self._crisp_services.gripper.collect()
         self._deadman.collect()
 
     def _command(self, request: Request | None) -> None:
@@ -142,12 +161,15 @@ class ArmNode:
                 self._step_home(self._homing)
             elif self.owner == "teleop" and not self._deadman.held:
                 self._let_go(request)
+            elif self.owner == "external" and self._crisp is not None:
+                wanted = self._crisp.target(request, self.cell.read())
+                if wanted is not None:
+                    self.cell.command(*wanted)
             elif request is not None:
                 self.cell.command(self._target(request), request.width)
                 self._moving = True
         except CommandRejected as error:
-            self.targets.refused["filter"] += 1
-            self.host.node.get_logger().warning(str(error), throttle_duration_sec=1.0)
+            self.refuse("filter", error)
         except ArmLatched:
             self._homing = None
             self.targets.refused["latched"] += 1
@@ -188,6 +210,8 @@ class ArmNode:
             if topic not in self._publishers:
                 self._publishers[topic] = self.host.node.create_publisher(type(message), topic, STATE)
             self._publishers[topic].publish(message)
+        if self._crisp_services is not None and self._crisp_services.gripper is not None:
+            self._crisp_services.gripper.publish(reading, self._stamp)
         if self._clock is not None:
             self._clock.publish(Clock(clock=time_message(self._stamp)))
         if self._tf is not None:
@@ -217,6 +241,17 @@ class ArmNode:
         values = {"owner": self.owner or "nobody", **self._pace.report(), **health.values}
         values |= {f"refused: {rule}": count for rule, count in self.targets.refused.items()}
         self.host.status(level, self._trouble or health.message, **values)
+
+
+def _serve_crisp(arm: ArmNode, crisp: CrispServer) -> CrispServices | None:
+    """The services that crisp's client calls, where their message packages are installed."""
+    try:
+        return CrispServices(arm, crisp)
+    except ImportError as error:
+        arm.host.node.get_logger().info(
+            f"crisp_py cannot switch controllers here ({error}); python tools/genmsg.py interfaces/* makes the packages"
+        )
+        return None
 
 
 def _tf_publisher(host: Host) -> Callable[[Reading, Any], None] | None:
@@ -252,9 +287,9 @@ def main(run: Path, ros_args: list[str]) -> None:
         try:
             node = ArmNode(host, cell)
             settle_memory()
-            if host.lockstep:
-                node.run_lockstep()
-            else:
-                node.run_realtime()
+            try:
+                node.run_lockstep() if host.lockstep else node.run_realtime()
+            finally:
+                node.close()
         finally:
             cell.close()

@@ -29,7 +29,7 @@ def domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.fixture
 def host(domain, tmp_path):
-    """A factory of hosts: host("arm", task=..., clock=...)."""
+    """A factory of hosts: host("arm", task=..., namespace=..., clock=...)."""
     from rclpy.context import Context
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.node import Node
@@ -39,10 +39,10 @@ def host(domain, tmp_path):
 
     made = []
 
-    def make(name, task="reach", **values):
+    def make(name, task="reach", namespace="", **values):
         context = Context()
         rclpy.init(context=context, domain_id=domain)
-        node = Node(name, context=context)
+        node = Node(name, context=context, namespace=namespace)
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
         thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
@@ -124,3 +124,23 @@ def live(host, background):
         return node
 
     return start
+
+
+@pytest.fixture
+def crisp_arm(host, background):
+    """Starts an arm node in real time that serves crisp's client: crisp_arm(task, namespace) returns it."""
+    from controllers.twin import TwinCell
+    from robot_rl.nodes.arm import RATE, ArmNode
+
+    started = []
+
+    def start(task="pick_cube", namespace=""):
+        served = host("arm", task, namespace, clock="realtime")
+        node = ArmNode(served, TwinCell(dataclasses.replace(served.task, period=1.0 / RATE), seed=0))
+        background(served, node.run_realtime)
+        started.append(node)
+        return node
+
+    yield start
+    for node in started:
+        node.close()
