@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
@@ -81,6 +81,11 @@ class CellConfig:
 
     def __post_init__(self) -> None:
         arm_limits(self)
+
+    @property
+    def driver(self) -> Any:
+        """The settings of the backend's own driver; None for the twin."""
+        return None
 
 
 def arm_limits(cell: CellConfig) -> ArmLimits | None:
@@ -180,11 +185,15 @@ def fit(cell: CellConfig, task: TaskSpec) -> TaskSpec:
 
     Raises `SettingsError` naming what the task needs and the cell has not.
     """
+    from controllers.kinematics import Kinematics
+    from controllers.models import arm_model
     from tasks.place import placed
 
-    place = cell.places.get(task.name)
+    place, task = cell.places.get(task.name), task.on(cell.arm)
     if place is not None:
         task = placed(task, place, scene=cell.robot == "twin")
+        if not place.home:
+            task = dataclasses.replace(task, home=Kinematics(arm_model(cell.arm)).solve(task.start))
     if task.gripper is not None and cell.gripper == "none":
         raise SettingsError(f"task {task.name} needs a gripper, but cell {cell.name} has none; name it in its file.")
     if cell.workspace is not None:

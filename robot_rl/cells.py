@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+import yaml
 
 import tasks
 from controllers.cells import CellConfig, fit, need_cameras, open_cell
 from controllers.interface import ArmState, GripperState, Reading
+from controllers.settings import build, plain
 from robot_rl.config import RunConfig
 from robot_rl.exceptions import ConfigError
 from tasks.spec import CameraSpec, TaskSpec
@@ -28,15 +31,20 @@ def task_of(config: RunConfig) -> TaskSpec:
 
     Raises `ConfigError` or `SettingsError` where the task needs what the cell has not.
     """
-    task = tasks.load(config.task)
-    cell = config.cell
-    if cell is None:
-        return task
-    if config.obs == "pixels":
+    if config.cell is None:
+        return tasks.load(config.task)
+    return _task_in(config.task, config.obs, yaml.safe_dump(plain(config.cell)))
+
+
+@lru_cache(maxsize=8)
+def _task_in(name: str, obs: str, text: str) -> TaskSpec:
+    """text: of the cell. Kept, since finding an arm's joint angles takes a second."""
+    cell, task = build(CellConfig, yaml.safe_load(text), "cell"), tasks.load(name)
+    if obs == "pixels":
         need_cameras(cell, [camera.name for camera in task.cameras])
     task = fit(cell, task)
     if cell.robot != "twin":
-        _refuse_simulated(config, cell, task)
+        _refuse_simulated(obs, cell, task)
     return task
 
 
@@ -63,10 +71,10 @@ def open_env(config: RunConfig, *, seed: int | None = None) -> RobotEnv:
     return RobotEnv(task, open_backend(config, task, seed=seed, cameras=cameras), obs=config.obs)
 
 
-def _refuse_simulated(config: RunConfig, cell: CellConfig, task: TaskSpec) -> None:
+def _refuse_simulated(obs: str, cell: CellConfig, task: TaskSpec) -> None:
     """On a robot, nobody knows what only a simulator knows."""
     privileged = ", ".join(f"sim/{name}" for name in task.observation.privileged)
-    if privileged and config.obs == "state":
+    if privileged and obs == "state":
         raise ConfigError(
             f"task {task.name} shows the policy {privileged}, which cell {cell.name} ({cell.robot}) cannot measure; "
             "use --obs pixels, or --robot twin."

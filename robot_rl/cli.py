@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import robot_rl
+from controllers.emulators.fci import add_options as add_emulator_options
 from controllers.exceptions import ControllersError
 from robot_rl.config import CHANGEABLE, RunConfig, effective, in_cell, read_overrides, to_yaml
 from robot_rl.exceptions import ConfigError, RobotRLError
@@ -74,8 +75,38 @@ def _parse(arguments: list[str]) -> Any:
     part.add_argument("--run", metavar="DIR", required=True, help="run folder that holds its config.yaml")
     part.add_argument("--ros-args", nargs=argparse.REMAINDER, default=[], help="arguments of ROS 2, up to the end")
 
-    command("doctor", "", doctor, "check this machine, with the mend of what is missing")
+    part = command("doctor", "", doctor, "check this machine, or a cell, with the mend of what is missing")
+    _commissioning(part, "what is looked at")
+    part.add_argument("--json", action="store_true", help="with --cell: print one JSON object on standard output")
+
+    part = command("teleop", "--cell CELL", teleop, "bring a cell's arm into motion, step by step")
+    _commissioning(part, "steps")
+    part.add_argument("--jog", nargs=2, action="append", metavar=("AXIS", "D"), help="move by D m or rad, no keys")
+    part.add_argument("--seconds", type=float, default=2.0, metavar="X", help="how long the state is watched (2)")
+    part.add_argument("--stop-axis", default="z", metavar="AXIS", help="along which the stop is tested (z)")
+    part.add_argument("--recover", action="store_true", help="clear a latch that the arm comes up with")
+
+    part = command("teach", "CELL TASK", teach, "teach a task's goal, start and box in a cell")
+    part.add_argument("cell", metavar="CELL", help="a name in cells/, or a file")
+    part.add_argument("task", metavar="TASK", help="`robot-rl tasks` lists them")
+    part.add_argument("--do", action="append", metavar="WORDS", help="say this in place of a person: 'jog x 0.02'")
+    part.add_argument("--recover", action="store_true", help="clear a latch that the arm comes up with")
+    part.add_argument("--yes", action="store_true", help="answer every question with yes")
+    add_run_options(part, ("robot",))
+
+    part = command("emulate", "ROBOT", emulate, "emulate a robot's network interface, for any program made for it")
+    part.add_argument("emulated", metavar="ROBOT", choices=("fci",), help="fci: a Franka Research 3 with its hand")
+    add_emulator_options(part)
     return parse(parser, parts, arguments)
+
+
+def _commissioning(part: Parser, what: str) -> None:
+    """Options that the commands of commissioning share."""
+    part.add_argument("--cell", metavar="CELL", help="a name in cells/, or a file")
+    part.add_argument("--task", metavar="TASK", help="whose place and box count (reach)")
+    part.add_argument("--only", metavar="A,B", help=f"{what}, of those that the documents name (all)")
+    part.add_argument("--yes", action="store_true", help="answer every question with yes")
+    add_run_options(part, ("robot",))
 
 
 def _help(parser: argparse.ArgumentParser) -> int:
@@ -243,13 +274,39 @@ def node(options: argparse.Namespace) -> int:
     return run_node(options.name, RunFolder.open(Path(options.run)), options.ros_args)
 
 
+def emulate(options: argparse.Namespace) -> int:
+    """`robot-rl emulate fci`: serve an emulated robot until interrupted."""
+    from controllers.emulators.fci import serve
+
+    _task(options.task)
+    return serve(options)
+
+
 def doctor(options: argparse.Namespace) -> int:
-    """`robot-rl doctor`."""
+    """`robot-rl doctor`, of this machine or of a cell."""
+    if options.cell is not None:
+        from robot_rl.commission.command import doctor as check_cell
+
+        return check_cell(options)
     from rich.console import Console
 
     from robot_rl.doctor import doctor as check
 
     return check(Console())
+
+
+def teleop(options: argparse.Namespace) -> int:
+    """`robot-rl teleop --cell CELL`."""
+    from robot_rl.commission.command import teleop as command
+
+    return command(options)
+
+
+def teach(options: argparse.Namespace) -> int:
+    """`robot-rl teach CELL TASK`."""
+    from robot_rl.commission.command import teach as command
+
+    return command(options)
 
 
 if __name__ == "__main__":

@@ -19,3 +19,7 @@ class DataError(RobotRLError):
 
 class GraphError(RobotRLError):
     """A node that could not start, died, or did not answer in time."""
+
+
+class CommissionError(RobotRLError):
+    """A step of commissioning that cannot be done now."""

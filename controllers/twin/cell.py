@@ -10,6 +10,7 @@ import numpy as np
 from controllers.controller import Controller
 from controllers.exceptions import CommandRejected
 from controllers.interface import Abilities, ArmState, Array, Health, Image, PoseTarget, Reading
+from controllers.limits import ArmLimits
 from controllers.twin import loop
 from controllers.twin.arm import TwinArm
 from controllers.twin.description import robot_description
@@ -22,9 +23,14 @@ DEGREES = 6
 
 
 class ArmCell:
-    """One arm of a world, its controller and its cameras: all of a `Backend` but time, which the world's owner has."""
+    """One arm of a world, its controller and its cameras: all of a `Backend` but time, which the world's owner has.
 
-    def __init__(self, world: World, arm: TwinArm, cameras: tuple[CameraSpec, ...] = ()) -> None:
+    limits: of this cell, at most the arm's maker's.
+    """
+
+    def __init__(
+        self, world: World, arm: TwinArm, cameras: tuple[CameraSpec, ...] = (), limits: ArmLimits | None = None
+    ) -> None:
         self.world, self.arm, self.task, self.cameras = world, arm, arm.task, cameras
         self.period = self.task.period
         self.joint_names = arm.joint_names
@@ -32,7 +38,7 @@ class ArmCell:
         self.abilities = Abilities("impedance at 1 kHz", lockstep=True, scene=True, posture=redundant)
         self.robot_description = robot_description(arm.mount.arm, arm.mount.prefix)
         self.controller = Controller(
-            arm.mount.arm.limits,
+            limits or arm.mount.arm.limits,
             self.task.gains,
             self.task.workspace,
             home=self.task.home,
@@ -164,9 +170,10 @@ class TwinCell(ArmCell):
         cameras: tuple[CameraSpec, ...] = (),
         randomise: bool = True,
         collide: bool = False,
+        limits: ArmLimits | None = None,
     ) -> None:
         self.plant = Plant(task, randomise=randomise, collide=collide)
-        super().__init__(self.plant, self.plant.arms[0], cameras)
+        super().__init__(self.plant, self.plant.arms[0], cameras, limits)
         self.reset_scene(seed)
 
     def wait(self) -> Reading:

@@ -18,6 +18,7 @@ from controllers.cells import (
 )
 from controllers.exceptions import SettingsError
 from controllers.interface import Abilities
+from controllers.kinematics import Kinematics
 from controllers.models import arm_model
 from controllers.places import Box, Frame, Place
 from controllers.settings import build, plain
@@ -106,6 +107,7 @@ def test_a_taught_place_lies_beside_the_cell_and_comes_with_it(tmp_path):
     task = fit(cell, tasks.load("peg_insert"))
     np.testing.assert_allclose(task.anchor.position, PLACE.goal.position)
     np.testing.assert_allclose(task.workspace.high, [0.6, 0.2, 0.3])
+    np.testing.assert_allclose(Kinematics(arm_model("fr3")).pose(task.home).position, task.start.position, atol=1e-4)
     assert fit(cell, tasks.load("reach")).anchor is tasks.load("reach").anchor
 
 
@@ -153,6 +155,15 @@ def test_a_task_that_needs_more_than_the_backend_can_do_is_refused_with_the_reas
     with pytest.raises(SettingsError, match=r"needs lockstep, .*; use --clock realtime"):
         check_abilities(cell, tasks.load("reach"), Weak(), "lockstep")
     check_abilities(cell, tasks.load("reach"), Weak(), "realtime")
+
+
+def test_a_task_runs_on_the_cell_s_arm():
+    cell = load_cell("twin_ur5e")
+    task = fit(cell, tasks.load("reach"))
+    assert task.arm == "ur5e"
+    backend = open_cell(cell, task, clock="lockstep")
+    assert backend.read().arm.q.shape == (6,)
+    backend.close()
 
 
 def test_the_twin_opens_with_the_task_s_period_or_another():

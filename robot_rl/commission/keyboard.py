@@ -1,0 +1,52 @@
+"""Single keys from a terminal, for jogging: one press is one small step, so a lost key-up cannot run away."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import termios
+import tty
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from robot_rl.exceptions import CommissionError
+
+KEYS = {
+    "w": ("x", 1.0), "s": ("x", -1.0), "a": ("y", 1.0), "d": ("y", -1.0), "r": ("z", 1.0), "f": ("z", -1.0),
+    "u": ("rx", 1.0), "o": ("rx", -1.0), "i": ("ry", 1.0), "k": ("ry", -1.0), "j": ("rz", 1.0), "l": ("rz", -1.0),
+}  # fmt: skip
+"""Axis of the base and direction of a key."""
+STEP = (0.002, 0.02)
+"""One press, m or rad."""
+HELP = "w s x, a d y, r f z, u o rx, i k ry, j l rz; space stops, q ends"
+
+
+class Keyboard:
+    """Reads the terminal's keys; `keyboard()` makes one."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def key(self, timeout: float = 0.0) -> str:
+        """The next key, or an empty text after `timeout` s. Escape sequences of other keys are swallowed."""
+        if not select.select([self._descriptor], [], [], timeout)[0]:
+            return ""
+        return os.read(self._descriptor, 16).decode(errors="ignore")[:1]
+
+
+@contextmanager
+def keyboard() -> Iterator[Keyboard]:
+    """Keys one by one, without Enter and without echo; the terminal is put back at the end.
+
+    Raises `CommissionError` where standard input is no terminal.
+    """
+    if not sys.stdin.isatty():
+        raise CommissionError("standard input is no terminal, so keys cannot be read; script the motion with --jog.")
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    try:
+        tty.setcbreak(descriptor)
+        yield Keyboard(descriptor)
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
