@@ -21,7 +21,8 @@ class CameraConfig:
     serial: str = option("", "serial number; may stay empty where one camera alone is connected")
     device: str = option(
         "",
-        "uvc: /dev/video0 or a video file; realsense: a recording to play instead of a camera",
+        "uvc: /dev/video0 or a video file; realsense: a recording to play instead of a camera; "
+        "twin: address of the emulator whose scene is seen, empty for the task's scene standing still",
     )
     topic: str = option("", "ros: the topic, sensor_msgs/Image, or CompressedImage where it ends in /compressed")
     width: int = option(640, "pixels of the stream, before crop and size")

@@ -10,13 +10,17 @@ from controllers.cameras.base import Facts, Frame, Intrinsics
 from controllers.cameras.clock import ExposureClock
 from controllers.cameras.config import CameraConfig
 from controllers.cameras.processing import process, process_intrinsics
+from controllers.emulators.control import Control
 from controllers.exceptions import CameraError
 from controllers.twin.plant import Plant
 from tasks.spec import CameraSpec
 
 
 class TwinCamera:
-    """Camera `name` of the scene of `task`, standing still."""
+    """Camera `name` of the scene of `task`, as the emulator at `config.device` has it, else standing still.
+
+    A picture is stamped when its scene was asked for; its device stamp is the emulator's time.
+    """
 
     def __init__(self, name: str, config: CameraConfig, task: str) -> None:
         self.facts = Facts(name)
@@ -24,6 +28,7 @@ class TwinCamera:
         self._spec = CameraSpec(name, config.width, config.height)
         self._clock = ExposureClock(config.latency)
         self._plant: Plant | None = None
+        self._control: Control | None = None
         self._sequence = 0
         self._due = 0.0
 
@@ -34,6 +39,8 @@ class TwinCamera:
         except tasks.UnknownTask as error:
             raise CameraError(f"camera {self._name} of the twin: {error}.") from None
         self._refuse_settings()
+        if config.device:
+            self._control = self._emulator()
         self._plant.render(self._spec)
         opening = math.radians(self._plant.model.camera(self._name).fovy[0])
         focal = 0.5 * config.height / math.tan(0.5 * opening)
@@ -46,14 +53,38 @@ class TwinCamera:
         now = time.monotonic()
         self._due = max(self._due + 1.0 / self._config.rate, now) if self._due else now
         time.sleep(self._due - now)
+        device = self._see(self._plant)
         stamp = self._clock.stamp(math.nan, time.monotonic(), "none")
-        self._sequence += 1
         image = process(self._plant.render(self._spec), self._config)
-        return Frame(image, None, self._sequence, stamp, time.monotonic(), math.nan)
+        self._sequence += 1
+        return Frame(image, None, self._sequence, stamp, time.monotonic(), device)
 
     def close(self) -> None:
+        if self._control is not None:
+            self._control.close()
         if self._plant is not None:
             self._plant.close()
+
+    def _see(self, plant: Plant) -> float:
+        """Bring the scene up to date; the simulated time that it is of, s, NaN where it stands still.
+
+        A lockstep emulator's time stops between two ticks, so that it says nothing of when the picture is seen.
+        """
+        if self._control is None:
+            return math.nan
+        plant.set_state_vector(self._control.state()["state_vector"])
+        return plant.time
+
+    def _emulator(self) -> Control:
+        """The one at the configured address. Raises `CameraError` where it simulates another task."""
+        control = Control(self._config.device)
+        if control.about["task"] != self._task:
+            control.close()
+            raise CameraError(
+                f"camera {self._name}: the emulator at {self._config.device} simulates task {control.about['task']}, "
+                f"not {self._task}; start it with --task {self._task}."
+            )
+        return control
 
     def _refuse_settings(self) -> None:
         for key in ("exposure", "gain", "white_balance"):
