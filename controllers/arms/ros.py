@@ -32,6 +32,9 @@ LATENCY = 0.01
 to acting is then the same at each step, however long the policy took."""
 RESEND = 0.5
 """After this silence, s, a target is sent again; the arm knows it by its stamp."""
+PICTURE_AGE = 0.15
+"""In real time a picture may be this old, s, at its tick, or one period where that is longer: exposure and transfer
+take a camera 66 ms, and the next picture is up to 33 ms away. An older one is waited for, then `CellTimeout`."""
 
 COMPLIANCE = ("stiffness", "damping", "clip")
 ENABLE_TOPIC = "teleop/enable"
@@ -205,7 +208,7 @@ class RosCell:
 
     def _missing(self, wanted: int) -> list[Feed[Any]]:
         """The feeds whose newest message is no part of a reading at `wanted` or later."""
-        slack = self._period_ns if self._clock == "realtime" else 0
+        slack = max(self._period_ns, round(1e9 * PICTURE_AGE)) if self._clock == "realtime" else 0
         ahead = max((stamp for stamp, _ in self._latest.values()), default=0)
         if self._clock == "lockstep":
             wanted = max(wanted, ahead)

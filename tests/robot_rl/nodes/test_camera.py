@@ -12,7 +12,7 @@ pytest.importorskip("rclpy")
 
 from controllers.cameras import CameraConfig
 from controllers.cells import CellConfig
-from controllers.exceptions import CameraError, ControllersError, RenderingError
+from controllers.exceptions import CameraError, CellTimeout, ControllersError, RenderingError
 from controllers.interface import Pose, PoseTarget
 from controllers.twin import TwinCell
 from robot_rl.exceptions import ConfigError
@@ -67,8 +67,8 @@ def served(host, recording):  # noqa: F811
 
     def make(**changes):
         values = {"device": str(recording), "width": 160, "height": 120, "size": (80, 60), "depth": True, **changes}
-        cell = CellConfig(name="lab", robot="franka", cameras={"wrist": CameraConfig(**values)})
-        return host("camera_wrist", cell=cell, robot="franka", clock="realtime")
+        cell = CellConfig(name="lab", cameras={"wrist": CameraConfig(**values)})
+        return host("camera_wrist", cell=cell, robot="ros2_control", clock="realtime")
 
     return make
 
@@ -143,6 +143,29 @@ def test_a_hung_driver_is_replaced_and_a_dead_one_ends_the_node(served, recordin
     assert failures[0].startswith("camera wrist is dead after 2 failures in a row; the last: ")
 
 
+def test_a_cell_does_not_act_on_a_picture_that_has_grown_old(served, host, live, background):
+    from controllers.arms.ros import PICTURE_AGE, RosCell
+    from robot_rl.nodes.camera import DriverNode
+
+    server, client = served(stale_after=60.0, latency=0.066, depth=False), host("client", clock="realtime")
+    live("reach")
+    node = DriverNode(server, "wrist", server.config.cell.cameras["wrist"])
+    background(server, node.run)
+    cell = RosCell(client.node, client.listener, period=0.05, clock="realtime", cameras=["wrist"], timeout=30.0)
+    cell.acquire("policy")
+    for _ in range(20):
+        reading = cell.wait()
+        cell.command(PoseTarget(reading.arm.pose, reading.tick))
+        assert reading.images["wrist"].shape == (60, 80, 3)
+    os.kill(node.camera.pid, signal.SIGSTOP)
+    cell._timeout, stopped = 1.0, time.monotonic()
+    with pytest.raises(CellTimeout, match="no message of /wrist/image_raw for the tick at"):
+        wait_for(lambda: cell.wait() is None)
+    assert time.monotonic() - stopped < PICTURE_AGE + 0.5 + cell._timeout
+    os.kill(node.camera.pid, signal.SIGCONT)
+    assert cell.wait().images["wrist"].any()
+
+
 def wait_for(condition):
     end = time.monotonic() + 30
     while not condition():
@@ -154,7 +177,7 @@ def test_the_twin_and_lockstep_see_through_the_twin_s_cameras(served, host):
     from robot_rl.nodes.camera import CameraNode, make_node
 
     cell = served().config.cell
-    for config in ({"robot": "twin", "clock": "realtime"}, {"robot": "franka", "clock": "lockstep"}):
+    for config in ({"robot": "twin", "clock": "realtime"}, {"robot": "ros2_control", "clock": "lockstep"}):
         assert isinstance(make_node(host("camera_wrist", cell=cell, **config), "wrist"), CameraNode)
 
 
