@@ -12,10 +12,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import yaml
 
+from controllers.arms.franka.config import FrankaConfig
 from controllers.cameras.config import CameraConfig
 from controllers.exceptions import SettingsError
 from controllers.places import Box, Place
@@ -70,6 +71,7 @@ class CellConfig:
     arm: Literal["fr3", "panda", "ur5e"] = option("fr3", "the arm's model")
     gripper: Literal["franka_hand", "none"] = option("franka_hand", "what is on the flange")
     clock: Literal["lockstep", "realtime"] = option("realtime", "lockstep where time can wait: twin and emulators")
+    franka: FrankaConfig | None = option(None, "the driver of robot franka; arm, gripper and payload are the cell's")
     cameras: Mapping[str, CameraConfig] = option(
         {}, "by the names that tasks use; none: the twin renders the task's own"
     )
@@ -80,12 +82,37 @@ class CellConfig:
     places: Mapping[str, Place] = option({}, "taught places by task; usually files of their own beside the cell's")
 
     def __post_init__(self) -> None:
+        if self.robot == "franka" and self.arm not in ("fr3", "panda"):
+            raise SettingsError(f"arm is {self.arm}, but robot franka is an fr3 or a panda; mend the one or the other.")
+        if self.robot == "franka" and self.franka is None:
+            raise SettingsError("franka is missing: robot franka needs that section, with the robot's address.")
+        if self.franka is not None:
+            _say_once(self.franka)
         arm_limits(self)
 
     @property
-    def driver(self) -> Any:
-        """The settings of the backend's own driver; None for the twin."""
-        return None
+    def driver(self) -> FrankaConfig | None:
+        """Settings of the robot's own driver, with the cell's arm, gripper and payload; None for the twin."""
+        if self.robot != "franka" or self.franka is None:
+            return None
+        payload = self.payload
+        return dataclasses.replace(
+            self.franka,
+            arm="panda" if self.arm == "panda" else "fr3",
+            gripper=self.gripper,
+            payload_mass=payload.mass,
+            payload_centre=payload.centre,
+            payload_inertia=payload.inertia,
+        )
+
+
+def _say_once(franka: FrankaConfig) -> None:
+    """What a cell says itself, its driver's section does not say too."""
+    defaults = FrankaConfig(franka.address)
+    for key in ("arm", "gripper", "payload_mass", "payload_centre", "payload_inertia"):
+        if getattr(franka, key) != getattr(defaults, key):
+            top = key.replace("payload_", "payload.")
+            raise SettingsError(f"franka.{key} is {getattr(franka, key)}: in a cell say it once, as {top} at the top.")
 
 
 def arm_limits(cell: CellConfig) -> ArmLimits | None:
@@ -262,9 +289,30 @@ def open_cell(
 
 
 def _backend(cell: CellConfig, task: TaskSpec, seed: int, clock: str, cameras: tuple[CameraSpec, ...]) -> Backend:
+    if cell.robot == "franka":
+        return _seeing(_open_franka(cell, task, seed, clock), cell, task, cameras)
     from controllers.twin import TwinCell
 
     return TwinCell(task, seed=seed, cameras=cameras, limits=arm_limits(cell))
+
+
+def _open_franka(cell: CellConfig, task: TaskSpec, seed: int, clock: str) -> Backend:
+    from controllers.arms.franka.cell import FrankaCell
+
+    assert cell.driver is not None, "a cell with robot franka has its section"
+    lockstep: Literal["lockstep", "realtime"] = "lockstep" if clock == "lockstep" else "realtime"
+    return FrankaCell(cell.driver, task, clock=lockstep, seed=seed, limits=arm_limits(cell))
+
+
+def _seeing(backend: Backend, cell: CellConfig, task: TaskSpec, cameras: tuple[CameraSpec, ...]) -> Backend:
+    """`backend` with pictures in its readings, where they are asked for."""
+    if not cameras:
+        return backend
+    from controllers.cameras.seeing import SeeingCell
+    from controllers.cameras.watchdog import SupervisedCamera
+
+    named = {spec.name: SupervisedCamera(spec.name, cell.cameras[spec.name], task=task.name) for spec in cameras}
+    return cast("Backend", SeeingCell(backend, named))
 
 
 def check_abilities(cell: CellConfig, task: TaskSpec, backend: Backend, clock: str) -> None:

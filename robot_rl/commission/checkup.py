@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from rich.console import Console
 
+from controllers.arms.franka.config import FrankaConfig
 from controllers.cells import CellConfig, arm_limits, fit
 from controllers.exceptions import ControllersError
 from controllers.models import arm_model
@@ -19,6 +21,8 @@ from robot_rl.commission.session import opened
 from robot_rl.exceptions import RobotRLError
 from tasks.spec import TaskSpec
 
+HAND_PORT = 1338
+"""Where a Franka's hand answers, TCP."""
 PICTURES = 20
 """Looked at, of each camera."""
 LOOK = 2.0
@@ -86,28 +90,41 @@ def check_reach(patient: Patient) -> Iterator[Finding]:
     cell = patient.cell
     if cell.robot == "twin":
         yield green("reachable", "the twin is in this process")
-    elif cell.robot == "franka":
-        yield from _franka_answers(cell)
+    elif cell.driver is not None:
+        yield from _franka_answers(cell.driver)
     else:
         yield green("reachable", "asked for when it is opened")
 
 
-def _franka_answers(cell: CellConfig) -> Iterator[Finding]:
+def _franka_answers(config: FrankaConfig) -> Iterator[Finding]:
     from controllers.arms.franka import probe
     from controllers.arms.franka.robot import library_version
 
-    config = cell.driver
     wire = probe.wire_version(library_version("pylibfranka")) if config.library == "pylibfranka" else 10
     found = probe.probe(config.address, wire)
-    yield green("reachable", f"{config.address} answers, firmware's server version {found.version}")
+    yield green("reachable", f"{config.address} answers")
+    yield green("firmware", f"its server speaks version {found.version}, as the installed {config.library} does")
     probe.check_arm(found, config.arm, config.address)
     yield green("arm", f"{config.arm} by its joint limits")
-    if config.gripper == "none":
-        yield green("gripper", "none")
-    elif probe.hand_answers(config.address):
-        yield green("gripper", f"a hand answers at {config.address}")
+    there, wanted = _listens(config.address, HAND_PORT), config.gripper == "franka_hand"
+    said = f"{'a' if there else 'no'} hand answers at {config.address}, the cell says {config.gripper}"
+    if there == wanted:
+        yield green("gripper", said)
     else:
-        yield Finding("gripper", "red", f"no hand answers at {config.address}", "set gripper to none, or set it up")
+        mend = (
+            "set gripper to franka_hand, so that the arm carries its weight"
+            if there
+            else ("set gripper to none, or set the hand up in Desk")
+        )
+        yield Finding("gripper", "yellow" if there else "red", said, mend)
+
+
+def _listens(address: str, port: int) -> bool:
+    try:
+        with socket.create_connection((address, port), timeout=2.0):
+            return True
+    except OSError:
+        return False
 
 
 def check_limits(patient: Patient) -> Iterator[Finding]:

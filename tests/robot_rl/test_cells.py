@@ -23,7 +23,7 @@ def cell(folder, **values):
 
 
 def franka(folder, **values):
-    return cell(folder, robot="franka", **values)
+    return cell(folder, robot="franka", franka={"address": "127.0.0.1"}, **values)
 
 
 def test_without_a_cell_nothing_changes():

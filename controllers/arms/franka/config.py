@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from controllers.exceptions import SettingsError
-from controllers.limits import ArmLimits
-from controllers.models import arm_model
 from controllers.settings import option, required
+
+if TYPE_CHECKING:
+    from controllers.limits import ArmLimits
 
 HIGHEST_THRESHOLD = 100.0
 """N and Nm: above this a collision would not be noticed before the law's own caps."""
@@ -75,6 +76,8 @@ def _check_vector(
 
 def allowed_limits(arm: str, limits: ArmLimits | None) -> ArmLimits:
     """`limits`, or the maker's where there are none. Raises `SettingsError` for one that is beyond the maker's."""
+    from controllers.models import arm_model  # compiles; a command line that only reads a cell's file need not
+
     maker = arm_model(arm).limits
     if limits is None:
         return maker
