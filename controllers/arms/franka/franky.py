@@ -19,10 +19,11 @@ from controllers.arms.franka.robot import (
     Measured,
     RobotStopped,
     check_setup,
-    flags_of,
     nominal_to_tool,
     patiently,
     reason_of,
+    refuse_user_stop,
+    trouble_of,
 )
 from controllers.exceptions import ControllersError
 from controllers.impedance import Record
@@ -73,6 +74,8 @@ class Franky:
         import franky
 
         self._api, self._config = franky, config
+        names = ("CommandException", "ControlException", "InvalidOperationException", "Exception")
+        self._failures = tuple(getattr(franky, name) for name in names)  # they share no base but Exception
         self._clip = np.maximum(-clip[:6], clip[6:])
         self._home = home
         self._robot: Any = None
@@ -90,7 +93,7 @@ class Franky:
             ignore = api.RealtimeConfig.Ignore
             self._robot = patiently(lambda: api.Robot(config.address, realtime_config=ignore), api.NetworkException)
             self._take(self._robot.state)
-        except (api.NetworkException, api.IncompatibleVersionException, api.Exception, RuntimeError) as error:
+        except (*self._failures, api.NetworkException, api.IncompatibleVersionException) as error:
             self._forget()
             raise ControllersError(f"connecting to {config.address} failed: {reason_of(str(error))}.") from error
 
@@ -106,7 +109,7 @@ class Franky:
             state = robot.state
         except api.NetworkException as error:
             self._lose(error)
-        except (api.CommandException, api.InvalidOperationException) as error:
+        except self._failures as error:
             raise ControllersError(
                 f"the robot refuses tool, payload or thresholds: {reason_of(str(error))}."
             ) from error
@@ -115,13 +118,7 @@ class Franky:
 
     def trouble(self) -> str:
         """Why the robot could not move now, by the newest state; empty when it could."""
-        modes, mode = self._api.RobotMode, self._state.robot_mode
-        flags = flags_of(self._state.current_errors)
-        if mode == modes.UserStopped:
-            return "the robot's user stop is pressed"
-        if mode == modes.Reflex or flags:
-            return "the robot is in a fault" + (f" ({flags})" if flags else "")
-        return "" if mode in (modes.Idle, modes.Move) else f"the robot is in mode {mode.name}, not ready to move"
+        return trouble_of(self._state)
 
     def start(self) -> None:
         """Begin a motion that tracks; it holds the arm until `drive` moves its reference."""
@@ -139,7 +136,7 @@ class Franky:
             self._robot.move(self._motion, asynchronous=True)
         except api.NetworkException as error:
             self._lose(error)
-        except (api.ControlException, api.CommandException, api.InvalidOperationException) as error:
+        except self._failures as error:
             raise RobotStopped(reason_of(str(error))) from error
 
     def read(self) -> None:
@@ -158,7 +155,7 @@ class Franky:
                 time.sleep(NAP)
         except api.NetworkException as error:
             self._lose(error)
-        except (api.ControlException, api.CommandException) as error:
+        except self._failures as error:
             raise RobotStopped(reason_of(str(error))) from error
         self._take(state)
         self.measured.steps = min(int(passed), MOST_STEPS)
@@ -182,7 +179,7 @@ class Franky:
             self._robot.join_motion(SILENCE)
         except api.NetworkException as error:
             self._lose(error)
-        except (api.ControlException, api.CommandException) as error:
+        except self._failures as error:
             raise RobotStopped(reason_of(str(error))) from error
 
     def look(self) -> None:
@@ -195,18 +192,19 @@ class Franky:
         time.sleep(NAP)
 
     def clear_errors(self) -> None:
-        """The robot's automatic error recovery. Raises `ControllersError` while the cause persists."""
+        """The robot's automatic error recovery where it is in a fault. Raises `ControllersError` where it fails."""
+        refuse_user_stop(self._state)
+        if not self.trouble():
+            return
         try:
             self._robot.recover_from_errors()
-            self._take(self._robot.state)
         except self._api.NetworkException as error:
             self._lose(error)
-        except (self._api.ControlException, self._api.CommandException) as error:
+        except self._failures as error:
             raise ControllersError(
                 f"the robot does not recover ({reason_of(str(error))}): remove the cause, then recover again."
             ) from error
-        if trouble := self.trouble():
-            raise ControllersError(f"{trouble}: remove the cause, then recover again.")
+        self.look()
 
     def abandon(self) -> None:
         """Let go of a motion that the robot has ended."""
@@ -228,7 +226,7 @@ class Franky:
 
     def _take(self, state: Any) -> None:
         measured, model = self.measured, self._robot.model
-        self._state = state
+        self._state, measured.arrived = state, time.monotonic_ns()
         measured.q[:], measured.dq[:], measured.tau[:] = state.q, state.dq, state.tau_J_d
         measured.bias[:], measured.mass[:] = model.coriolis(state), model.mass(state)
         measured.jacobian[:] = model.zero_jacobian(self._api.Frame.EndEffector, state)
@@ -240,6 +238,7 @@ class Franky:
         row["mode"] = int(state.robot_mode.value)
         row["robot_time"] = state.time.to_msec()
         row["success_rate"] = state.control_command_success_rate
+        measured.took = time.monotonic_ns() - measured.arrived
 
     def _lose(self, error: Exception) -> NoReturn:
         self._forget()

@@ -62,7 +62,7 @@ class Driver:
         self._tau = np.zeros(shared.JOINTS)
         self._phase = shared.STARTING
         self._served = self._credit = 0
-        self._before = self._looks = 0
+        self._before = self._looks = self._motion_cycles = 0
         self._ending = False
         self.robot = _robot(plan)
         self._row: Any = self.robot.measured.record[0]
@@ -72,12 +72,16 @@ class Driver:
 
     def run(self) -> None:
         """Serve until the cell ends it, or is gone."""
-        while not self._ending:
-            self._serve()
-            if self._credit > 0 or not self._plan.lockstep:
-                self._step()
-                self._advanced()
-        self._ramp_down()
+        try:
+            while not self._ending:
+                self._serve()
+                if self._credit > 0 or not self._plan.lockstep:
+                    self._step()
+                    self._advanced()
+            self._ramp_down()
+        except Exception as error:
+            self._fail(f"{type(error).__name__}: {error}", LOST)  # the robot stops by itself; the cell says why
+            raise
 
     def end(self) -> None:
         """End after this cycle."""
@@ -109,7 +113,8 @@ class Driver:
         """Torques for the newest state, then wait for the next one."""
         measured = self.robot.measured
         if self._plan.lockstep:
-            self._before = time.monotonic_ns()  # how long time stood still before says nothing of the loop
+            measured.arrived = time.monotonic_ns() - measured.took  # how long time stood still says nothing of the loop
+        self._before = measured.arrived
         self._sent[:] = measured.tau
         self._arrays.since_target += measured.missed  # time passed, though no cycle did
         for _ in range(measured.steps):
@@ -130,10 +135,9 @@ class Driver:
             counters["longest_duration"] = spent
 
     def _count_period(self, missed: int) -> None:
-        """Times and gaps of the loop; a gap is counted in the robot's own time."""
-        now, counters = time.monotonic_ns(), self._counters
-        period = now - self._before
-        self._before = now
+        """From one state's arrival to the next; a gap is counted in the robot's own time."""
+        counters, period = self._counters, self.robot.measured.arrived - self._before
+        self._motion_cycles += 1
         counters["cycles"] += 1
         counters["period"][min(period // shared.BIN, shared.BINS - 1)] += 1
         if period > counters["longest_period"]:
@@ -141,7 +145,7 @@ class Driver:
         if missed and not self._plan.lockstep:
             counters["missed"] += missed
             counters["longest_gap"] = max(missed, int(counters["longest_gap"]))
-        if counters["cycles"] > WINDOW and self._row["success_rate"] < counters["least_success"]:
+        if self._motion_cycles > WINDOW and self._row["success_rate"] < counters["least_success"]:
             counters["least_success"] = self._row["success_rate"]
         if counters["cycles"] % RULES_EVERY == 0:
             self._tell_rules()
@@ -174,7 +178,7 @@ class Driver:
         self.controller.seed(measured.position, measured.quaternion)
         self._arrays.started = 1  # the torque to start from is known: what the robot says it has
         self._sent[:] = measured.tau
-        self._before = time.monotonic_ns()
+        self._motion_cycles = 0
         self._phase = CONTROLLING
 
     def _connect(self) -> None:
@@ -302,13 +306,19 @@ class Driver:
         os.eventfd_write(self._answered, 1)
 
     def _warm_up(self) -> None:
-        """Compile the cycle before the robot waits for it."""
+        """Compile all that a cycle or a request may run, before the robot waits for it."""
         spare, measured = self._plan.controller(), self.robot.measured
         still = np.zeros(shared.JOINTS)
-        tick(
-            spare.arrays, measured.jacobian, np.eye(shared.JOINTS), self._plan.home, still, still,
-            measured.position, measured.quaternion, still.copy(),
-        )  # fmt: skip
+        spare.seed(measured.position, measured.quaternion)
+        spare.acquire("policy")
+        spare.submit("policy", PoseTarget(Pose(measured.position, self._plan.start), 0))
+        for _ in range(2):
+            tick(
+                spare.arrays, measured.jacobian, measured.mass, self._plan.home, still, still,
+                measured.position, measured.quaternion, still.copy(),
+            )  # fmt: skip
+            spare.stop()
+            spare.recover()
         self.robot.warm_up(spare.arrays)
 
 

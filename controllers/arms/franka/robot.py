@@ -42,6 +42,7 @@ class Measured:
 
     sent: torque that the robot says it received, Nm, as is `tau`. bias: Coriolis, Nm. jacobian (6, n): tool point,
     in base. steps: control periods that the filter runs for this state. missed: those before it that no state told of.
+    arrived: when, on the monotonic clock, ns; took: ns until all of this was known.
     """
 
     def __init__(self) -> None:
@@ -53,7 +54,7 @@ class Measured:
         self.quaternion[3] = 1.0
         self.bias, self.jacobian, self.mass = np.zeros(JOINTS), np.zeros((6, JOINTS)), np.eye(JOINTS)
         self.steps = 1
-        self.missed = 0
+        self.missed = self.arrived = self.took = 0
 
 
 @njit(cache=True)
@@ -153,11 +154,29 @@ def flags_of(errors: Any) -> str:
     return ", ".join(names).replace("_", " ")
 
 
+def trouble_of(state: Any) -> str:
+    """Why a robot in `state` could not move now; empty when it could."""
+    mode, flags = state.robot_mode.name, flags_of(state.current_errors)
+    if mode == "UserStopped":
+        return "the robot's user stop is pressed"
+    if mode == "Reflex" or flags:
+        return "the robot is in a fault" + (f" ({flags})" if flags else "")
+    return "" if mode in ("Idle", "Move") else f"the robot is in mode {mode}, not ready to move"
+
+
+def refuse_user_stop(state: Any) -> None:
+    """Raises `ControllersError` while a person holds the robot stopped."""
+    if state.robot_mode.name == "UserStopped":
+        raise ControllersError(f"{trouble_of(state)}: release it, then recover again.")
+
+
 def reason_of(message: str) -> str:
     """What the robot did, in a few words, from a libfranka exception."""
     flags = re.search(r"\[(.*?)\]", message)
     if flags and flags[1]:
         return "reflex of the robot: " + flags[1].replace('"', "").replace("_", " ")
+    if "user stop" in message.lower():
+        return "the robot's user stop was pressed"
     first = message.strip().splitlines()[0] if message.strip() else "no reason given"
     return "the robot stopped: " + first.removeprefix("libfranka: ").removeprefix("libfranka robot: ")
 
@@ -180,6 +199,8 @@ class Franka:
         import pylibfranka
 
         self._api, self._config = pylibfranka, config
+        names = ("FrankaException", "ControlException", "CommandException", "InvalidOperationException")
+        self._failures = tuple(getattr(pylibfranka, name) for name in names)  # they share no base but Exception
         self._robot: Any = None
         self._model: Any = None
         self._control: Any = None
@@ -193,7 +214,7 @@ class Franka:
         try:
             self._robot = patiently(lambda: api.Robot(config.address, api.RealtimeConfig.kIgnore), api.NetworkException)
             self._model = self._robot.load_model()
-        except api.FrankaException as error:
+        except (*self._failures, api.NetworkException) as error:
             self._forget()
             raise ControllersError(f"connecting to {config.address} failed: {reason_of(str(error))}.") from error
         self.look()
@@ -211,7 +232,7 @@ class Franka:
             state = robot.read_once()
         except self._api.NetworkException as error:
             self._lose(error)
-        except self._api.FrankaException as error:
+        except self._failures as error:
             raise ControllersError(
                 f"the robot refuses tool, payload or thresholds: {reason_of(str(error))}."
             ) from error
@@ -221,13 +242,7 @@ class Franka:
 
     def trouble(self) -> str:
         """Why the robot could not move now, by the newest state; empty when it could."""
-        modes, mode = self._api.RobotMode, self._state.robot_mode
-        flags = flags_of(self._state.current_errors)
-        if mode == modes.UserStopped:
-            return "the robot's user stop is pressed"
-        if mode == modes.Reflex or flags:
-            return "the robot is in a fault" + (f" ({flags})" if flags else "")
-        return "" if mode in (modes.Idle, modes.Move) else f"the robot is in mode {mode.name}, not ready to move"
+        return trouble_of(self._state)
 
     def warm_up(self, arrays: Any) -> None:
         """Compile what a cycle runs."""
@@ -243,7 +258,7 @@ class Franka:
             self._control = self._robot.start_torque_control()
         except self._api.NetworkException as error:
             self._lose(error)
-        except self._api.FrankaException as error:
+        except self._failures as error:
             raise RobotStopped(reason_of(str(error))) from error
 
     def read(self) -> None:
@@ -252,7 +267,7 @@ class Franka:
             state, since = self._control.readOnce()
         except self._api.NetworkException as error:
             self._lose(error)
-        except self._api.FrankaException as error:
+        except self._failures as error:
             self._stopped(error)
         self.measured.missed = max(0, round(since.to_sec() * 1e3) - 1)
         self._take(state)
@@ -263,7 +278,7 @@ class Franka:
             self._control.writeOnce(self._api.Torques(tau.tolist()))
         except self._api.NetworkException as error:
             self._lose(error)
-        except self._api.FrankaException as error:
+        except self._failures as error:
             self._stopped(error)
 
     def finish(self, tau: Array) -> None:
@@ -275,28 +290,32 @@ class Franka:
             self._control = None
         except self._api.NetworkException as error:
             self._lose(error)
-        except self._api.FrankaException as error:
+        except self._failures as error:
             self._stopped(error)
 
     def look(self) -> None:
         """Wait for a state outside a motion."""
         try:
             state = self._robot.read_once()
-        except self._api.FrankaException as error:
+        except (*self._failures, self._api.NetworkException) as error:
             self._lose(error)
         self.measured.missed = 0
         self._take(state)
 
     def clear_errors(self) -> None:
-        """The robot's automatic error recovery. Raises `ControllersError` while the cause persists."""
+        """The robot's automatic error recovery where it is in a fault. Raises `ControllersError` where it fails."""
+        refuse_user_stop(self._state)
+        if not self.trouble():
+            return
         try:
             self._robot.automatic_error_recovery()
         except self._api.NetworkException as error:
             self._lose(error)
-        except self._api.FrankaException as error:
+        except self._failures as error:
             raise ControllersError(
                 f"the robot does not recover ({reason_of(str(error))}): remove the cause, then recover again."
             ) from error
+        self.look()
 
     def abandon(self) -> None:
         """Let go of a motion that the robot has ended. Here the library may end the process, so say why before."""
@@ -304,6 +323,7 @@ class Franka:
 
     def _take(self, state: Any) -> None:
         self._state, measured, model = state, self.measured, self._model
+        measured.arrived = time.monotonic_ns()
         measured.q[:], measured.dq[:], measured.tau[:] = state.q, state.dq, state.tau_J_d
         measured.bias[:] = model.coriolis(state)
         derive(
@@ -315,6 +335,7 @@ class Franka:
         row["mode"] = state.robot_mode.value
         row["robot_time"] = round(state.time.to_sec() * 1e3)
         row["success_rate"] = state.control_command_success_rate
+        measured.took = time.monotonic_ns() - measured.arrived
 
     def _stopped(self, error: Exception) -> NoReturn:
         raise RobotStopped(reason_of(str(error))) from error
