@@ -1,3 +1,6 @@
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from controllers.cameras import CameraConfig
@@ -36,3 +39,10 @@ def test_a_mistake_is_one_sentence(values, words):
     with pytest.raises(SettingsError, match="cells/lab.yaml: .*cameras.wrist") as caught:
         build(CameraConfig, values, "cells/lab.yaml", "cameras.wrist.")
     assert words in str(caught.value)
+
+
+def test_every_option_is_in_the_docs():
+    text = (Path(__file__).parents[3] / "docs" / "cameras.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    missing = [item.name for item in fields(CameraConfig) if not any(f"`{item.name}`" in row for row in rows)]
+    assert not missing
