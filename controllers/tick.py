@@ -224,3 +224,18 @@ def tick(
         return
     limits.limit_torque(bounds, arrays.sent, arrays.dt, tau_out, arrays.counts)
     spatial.copy(tau_out, arrays.sent)
+
+
+@njit(cache=True)
+def follow(arrays: Record, jacobian: Array, q: Array, dq: Array, position: Array, quaternion: Array) -> None:
+    """One control period of the reference alone, for an arm whose law runs elsewhere; arguments as in `tick`.
+
+    The same ageing, limits and latches; what a law may do with the reference is that law's.
+    """
+    if not _valid(arrays.sent, jacobian, arrays.work.factor, q, dq, arrays.bias, position, quaternion):
+        latch(arrays, limits.INVALID_STATE, 0)
+        return
+    _observe(arrays, q, dq, arrays.bias, position, quaternion)
+    _age(arrays)
+    if arrays.state == TRACK:
+        _follow(arrays, limits.pace(arrays.bounds, jacobian, q, dq, arrays.work.inverse[:], arrays.counts))

@@ -67,8 +67,8 @@ def reading_from(messages: Mapping[str, Any], tick: int, stamp: float) -> Readin
         dq=np.array(joints.velocity),
         tau=np.array(joints.effort),
         pose=pose_from(messages["current_pose"].pose),
-        twist=_six(messages["current_twist"].twist.linear, messages["current_twist"].twist.angular),
-        wrench=_six(messages["external_wrench"].wrench.force, messages["external_wrench"].wrench.torque),
+        twist=six(messages["current_twist"].twist.linear, messages["current_twist"].twist.angular),
+        wrench=six(messages["external_wrench"].wrench.force, messages["external_wrench"].wrench.torque),
         reference=pose_from(messages["reference_pose"].pose),
         stamp=stamp,
     )
@@ -201,5 +201,6 @@ def _safety(reading: Reading, header: Header) -> DiagnosticArray:
     return DiagnosticArray(header=header, status=[status])
 
 
-def _six(first: Any, second: Any) -> Array:
+def six(first: Any, second: Any) -> Array:
+    """Two geometry_msgs/Vector3 as (6,)."""
     return np.array([first.x, first.y, first.z, second.x, second.y, second.z])

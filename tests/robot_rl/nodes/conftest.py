@@ -115,15 +115,20 @@ def live(host, background):
             self.advance(round(1e3 / RATE))
             return super().read()
 
+    started = []
+
     def start(task="reach"):
         served = host("arm", task, clock="realtime")
         cell = LiveTwin(dataclasses.replace(served.task, period=1.0 / RATE), seed=0)
         cell.abilities = Abilities("impedance at 1 kHz", scene=True)
         node = ArmNode(served, cell)
         background(served, node.run_realtime)
+        started.append(node)
         return node
 
-    return start
+    yield start
+    for node in started:
+        node.close()
 
 
 @pytest.fixture
