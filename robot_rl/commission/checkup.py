@@ -63,9 +63,9 @@ def checkup(patient: Patient, only: Sequence[str], ask: Ask, console: Console) -
 
 
 def failed(name: str, error: Exception) -> Finding:
-    """A red finding from an error's one sentence: what is wrong, and after its last colon or semicolon the mend."""
-    text = " ".join(str(error).split())
-    cut = max(text.rfind(": "), text.rfind("; "))
+    """A red finding from an error's one sentence: what is wrong, and after its last semicolon or colon the mend."""
+    text = " ".join(str(error).split()).removeprefix(f"{name}: ")
+    cut = text.rfind("; ") if "; " in text else text.rfind(": ")
     detail, mend = (text, "mend that, then look again") if cut < 0 else (text[:cut], text[cut + 2 :].rstrip("."))
     return Finding(name, "red", detail, mend)
 
@@ -151,7 +151,7 @@ def check_box(patient: Patient) -> Iterator[Finding]:
     box = task.workspace
     below = -float(box.low[2])
     if below > 0:
-        yield Finding("box", "red", f"it reaches {1e3 * below:.0f} mm into the table", "raise its lower z above 0")
+        yield Finding("table", "red", f"the box reaches {1e3 * below:.0f} mm into the table", "raise its lower z above 0")
     noise = np.abs(task.start_noise[:3])
     reach = np.concatenate([box.low - (task.start.position - noise), task.start.position + noise - box.high])
     worst = float(reach.max())
