@@ -11,53 +11,25 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from controllers import spatial
+from controllers.arms.crisp_config import CrispConfig
 from controllers.controller import Controller
 from controllers.exceptions import CellTimeout, CommandRejected, ControllersError
 from controllers.interface import Abilities, ArmState, Array, GripperState, Health, Pose, PoseTarget, Reading
 from controllers.kinematics import Kinematics
 from controllers.models import arm_model
-from controllers.settings import option
 from controllers.tick import follow
+
+__all__ = ["CrispCell", "CrispConfig"]
 
 if TYPE_CHECKING:
     from controllers.arms.crisp_link import Measured
     from controllers.limits import ArmLimits
     from tasks.spec import TaskSpec
-
-
-@dataclass(frozen=True)
-class CrispConfig:
-    """Where the controllers are, and by which names. A name that is left empty is not used."""
-
-    arm: str = option("fr3", "the arm's model, for its limits")
-    namespace: str = option("", "of the robot's topics")
-    domain: int = option(0, "ROS domain of the robot; a run's own nodes are in another")
-    base_frame: str = option("base", "frame of its poses")
-    joint_prefix: str = option("", "before the joints' names")
-    rate: float = option(100.0, "targets a second")
-    stale_after: float = option(0.1, "s without a state after which the arm is latched")
-    speed: tuple[float, float] = option((0.5, 1.5), "of the reference, m/s and rad/s, below the maker's")
-    connect_within: float = option(10.0, "s to wait for the robot's topics")
-    target_pose: str = option("target_pose", "topic: geometry_msgs/PoseStamped that it follows")
-    current_pose: str = option("current_pose", "topic: geometry_msgs/PoseStamped of the tool")
-    current_twist: str = option("current_twist", "topic: geometry_msgs/TwistStamped of the tool")
-    joint_states: str = option("joint_states", "topic: sensor_msgs/JointState")
-    wrench: str = option("", "topic: geometry_msgs/WrenchStamped, environment on tool, in the base frame")
-    controller: str = option("cartesian_impedance_controller", "controller to switch to; empty: it is active already")
-    parameters: str = option("cartesian_impedance_controller", "node whose task.k_* and task.d_* take the task's gains")
-    gripper_command: str = option("", "topic: std_msgs/Float64MultiArray with one value")
-    gripper_state: str = option("", "topic: sensor_msgs/JointState whose first position is the gripper's")
-    gripper_values: tuple[float, float] = option((0.0, 1.0), "of that topic when the gripper is closed and open")
-    gripper_width: float = option(0.08, "between the open fingers, m")
-    safety: str = option("", "topic: diagnostic_msgs/DiagnosticArray of our own arm node, whose latch is mirrored")
-    stop: str = option("", "service: std_srvs/Trigger that stops the robot itself")
-    recover: str = option("", "service: std_srvs/Trigger that recovers it")
 
 
 class CrispCell:
@@ -80,7 +52,7 @@ class CrispCell:
             raise ControllersError(
                 f"clock is {clock}, but the time of a controller in ROS does not wait: use realtime."
             )
-        model = arm_model(config.arm)
+        model = arm_model(task.arm)
         allowed = limits or model.limits
         slow = tuple(min(pair) for pair in zip(config.speed, allowed.speed, strict=True))
         self.config, self.task = config, task

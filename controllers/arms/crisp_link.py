@@ -30,10 +30,12 @@ from controllers.exceptions import CellTimeout, ControllersError
 from controllers.interface import Array, Pose
 
 if TYPE_CHECKING:
-    from controllers.arms.crisp import CrispConfig
+    from controllers.arms.crisp_config import CrispConfig
     from tasks.spec import Gains
 
 AXES = ("pos_x", "pos_y", "pos_z", "rot_x", "rot_y", "rot_z")
+NEEDED = ("current_pose", "current_twist", "joint_states")
+"""Topics without which there is no state of the arm."""
 PATIENCE = 5.0
 """s to wait for a service."""
 LOOK = 0.5
@@ -85,7 +87,6 @@ class CrispLink:
             for name, kind in kinds.items()
             if (topic := getattr(config, name))
         }
-        self._needed = [name for name in ("current_pose", "current_twist", "joint_states") if name in self._feeds]
         self._arrived: dict[str, float] = {}
         self._gaps: deque[float] = deque(maxlen=500)
         self._targets = self._node.create_publisher(PoseStamped, config.target_pose, TARGET)
@@ -110,7 +111,7 @@ class CrispLink:
         empty = Measured(zeros, zeros, zeros, Pose(np.zeros(3), np.zeros(4)), np.zeros(6), np.zeros(6), 0.0)
         end = time.monotonic() + timeout
         now = empty
-        while missing := [name for name in self._needed if name not in self._arrived]:
+        while missing := [name for name in NEEDED if name not in self._arrived]:
             if time.monotonic() > end:
                 topics = ", ".join(self._feeds[name].subscription.topic_name for name in missing)
                 raise ControllersError(
@@ -171,7 +172,7 @@ class CrispLink:
 
     def stale(self, after: float) -> str:
         """Which topic has been silent for longer than `after` s, and for how long; an empty text for none."""
-        name = min(self._needed, key=lambda each: self._arrived.get(each, 0.0))
+        name = min(NEEDED, key=lambda each: self._arrived.get(each, 0.0))
         age = time.monotonic() - self._arrived.get(name, 0.0)
         if age <= after:
             return ""

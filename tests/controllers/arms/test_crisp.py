@@ -10,7 +10,8 @@ pytest.importorskip("rclpy")
 
 import tasks
 from controllers.arms.crisp import CrispCell, CrispConfig, leashed
-from controllers.exceptions import ArmLatched, CellTimeout, CommandRejected, ControllersError
+from controllers.cells import fit, load_cell, open_cell
+from controllers.exceptions import ArmLatched, CellTimeout, CommandRejected, ControllersError, SettingsError
 from controllers.interface import Pose, PoseTarget
 from tests.robot_rl.nodes.conftest import background, crisp_arm, domain, host  # noqa: F401  (fixtures)
 from tests.robot_rl.nodes.crisp.test_client import drive  # noqa: F401  (skips this file where that is skipped)
@@ -208,7 +209,6 @@ def test_the_arm_node_hosts_it_and_the_proxy_drives_it(robot, cell, host, backgr
             "has no controller 'gravity_compensation'; it has cartesian_impedance",
         ),
         ({"parameters": "nobody"}, "no service nobody/set_parameters"),
-        ({"arm": "kuka"}, "there is no arm 'kuka'"),
     ],
 )
 def test_a_robot_that_is_not_as_described_is_named(robot, cell, values, said, monkeypatch):
@@ -216,6 +216,31 @@ def test_a_robot_that_is_not_as_described_is_named(robot, cell, values, said, mo
     robot()
     with pytest.raises(ControllersError, match=said):
         cell(**values)
+
+
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        ({"rate": 0.0}, "rate is 0.0, but must be above 0"),
+        ({"speed": (0.5, 0.0)}, "speed is .* but must be above 0"),
+        ({"domain": 233}, "domain is 233, but must be from 0 to 232"),
+        ({"gripper_values": (1.0, 1.0)}, "give one for closed and another for open"),
+        ({"current_twist": ""}, "must each name a topic"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(values, said):
+    with pytest.raises(SettingsError, match=said):
+        CrispConfig(**values)
+
+
+def test_a_cell_file_opens_it(robot, domain, tmp_path):  # noqa: F811
+    robot()
+    file = tmp_path / "lab.yaml"
+    file.write_text(f"robot: ros2_control\ncrisp: {{namespace: robot, domain: {domain}, stale_after: 1.0}}\n")
+    described = load_cell(str(file))
+    opened = open_cell(described, fit(described, tasks.load("reach")))
+    assert isinstance(opened, CrispCell) and opened.read().safety == "hold"
+    opened.close()
 
 
 def test_a_clock_that_waits_is_refused(domain):  # noqa: F811
