@@ -5,7 +5,7 @@ FROM ros:jazzy-ros-base
 
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        libegl1 libgl1-mesa-dri libopengl0 python3-venv \
+        libegl1 libgl1-mesa-dri libopengl0 libusb-1.0-0 python3-venv \
         ros-jazzy-rmw-fastrtps-cpp ros-jazzy-tf2-msgs ros-jazzy-trajectory-msgs ros-jazzy-visualization-msgs \
     && rm -rf /var/lib/apt/lists/*
 
@@ -21,7 +21,7 @@ COPY calibration calibration
 COPY benchmarks benchmarks
 COPY robot_rl robot_rl
 RUN python3 -m venv --system-site-packages /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir "numpy<2" .
+    && /opt/venv/bin/pip install --no-cache-dir "numpy<2" ".[realsense,uvc]"
 
 # `ros2 launch robot_rl train.launch.py` finds the package in the virtual environment's share and lib folders
 ENV PATH=/opt/venv/bin:$PATH

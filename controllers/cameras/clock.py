@@ -13,6 +13,14 @@ WINDOW = 10.0
 (50 parts in a million make 0.5 ms of it)."""
 
 
+def next_number(number: int, gap: float, rate: float) -> int:
+    """Number of the picture that comes `gap` s (of the device's time, NaN unknown) after picture `number`.
+
+    For devices that do not count: what is missing at `rate` was lost.
+    """
+    return number + (1 if math.isnan(gap) else max(round(gap * rate), 1))
+
+
 class ExposureClock:
     """Puts a device's stamps on this machine's monotonic clock.
 

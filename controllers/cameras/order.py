@@ -14,7 +14,7 @@ class Order:
     """One camera to capture, as JSON in the last argument of `controllers.cameras.worker`.
 
     parent: process that it ends with. ring, pipe: inherited descriptors, of the memory of a `Ring` and of the pipe for
-    its reports. task: whose scene driver `twin` renders.
+    its reports. task: whose scene driver `twin` renders. failures: in a row, before this start.
     """
 
     parent: int
@@ -22,6 +22,7 @@ class Order:
     pipe: int
     name: str
     task: str
+    failures: int
     config: CameraConfig
 
     def text(self) -> str:

@@ -20,6 +20,8 @@ SETTLE = 6
 """Pictures until a new exposure shows."""
 PATIENCE = 5.0
 """s of silence after which the pipeline gives up; a supervisor has less patience."""
+LEAVE, RETURN = 1.0, 10.0
+"""s after which a camera that is reset has left the bus, and by which it has come back."""
 LONGEST_READOUT = 0.1
 """s that a picture may plausibly take from the middle of its exposure to its stamp."""
 
@@ -45,12 +47,29 @@ def connected() -> dict[str, str]:
     }
 
 
-class RealSenseCamera:
-    """A camera by its serial number; with `config.device` a recording (.db3, .bag), played over and over."""
+def reset(serial: str, timeout: float = RETURN) -> None:
+    """Restart the camera with that serial number and wait until it is back. Raises `CameraError` if it is not."""
+    rs = library()
+    for device in rs.context().query_devices():
+        if device.get_info(rs.camera_info.serial_number) == serial:
+            device.hardware_reset()
+    end = time.monotonic() + timeout
+    time.sleep(min(LEAVE, timeout))
+    while serial not in connected():
+        if time.monotonic() > end:
+            raise CameraError(f"RealSense {serial} did not come back from a reset; unplug it and plug it in again.")
+        time.sleep(0.1)
 
-    def __init__(self, name: str, config: CameraConfig) -> None:
+
+class RealSenseCamera:
+    """A camera by its serial number; with `config.device` a recording (.db3, .bag), played over and over.
+
+    reset: restart the camera's own computer before it is opened.
+    """
+
+    def __init__(self, name: str, config: CameraConfig, *, reset: bool = False) -> None:
         self.facts = Facts(name)
-        self._name, self._config = name, config
+        self._name, self._config, self._reset = name, config, reset
         self._rs = library()
         self._pipeline: Any = None
         self._align = self._rs.align(self._rs.stream.color) if config.depth else None
@@ -64,7 +83,10 @@ class RealSenseCamera:
             self._check_recording()
             wanted.enable_device_from_file(config.device, repeat_playback=True)
         else:
-            wanted.enable_device(self._serial())
+            serial = self._serial()
+            if self._reset:
+                reset(serial)
+            wanted.enable_device(serial)
         wanted.enable_stream(rs.stream.color, config.width, config.height, rs.format.rgb8, config.rate)
         if config.depth:
             wanted.enable_stream(rs.stream.depth, config.width, config.height, rs.format.z16, config.rate)

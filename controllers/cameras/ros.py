@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import Any
@@ -15,7 +16,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from controllers.arms.ros_io import SENSOR, Listener, nanoseconds
 from controllers.cameras.base import Facts, Frame
-from controllers.cameras.clock import ExposureClock
+from controllers.cameras.clock import ExposureClock, next_number
 from controllers.cameras.config import CameraConfig
 from controllers.cameras.processing import check_shape, opencv, process
 from controllers.exceptions import CameraError
@@ -35,7 +36,7 @@ class RosCamera:
         self._name, self._config = name, config
         self._compressed = config.topic.endswith("/compressed")
         self._clock = ExposureClock(config.latency)
-        self._sequence = 0
+        self._sequence, self._last = 0, math.nan
         self._context: Context | None = None
         self._listener: Listener
         self._feed: Any
@@ -60,15 +61,16 @@ class RosCamera:
         arrival = time.monotonic()
         image = self._decompressed(message) if self._compressed else picture(message, self._name)
         check_shape(image, self._config, self._name)
-        stamp = nanoseconds(message.header.stamp) / 1e9
-        self._sequence += 1
+        stamp = nanoseconds(message.header.stamp) / 1e9 or math.nan
+        self._sequence = next_number(self._sequence, stamp - self._last, self._config.rate)
+        self._last = stamp
         return Frame(
             image=process(image, self._config),
             depth=None,
             sequence=self._sequence,
-            stamp=self._clock.stamp(stamp, arrival, "system" if stamp else "none"),
+            stamp=self._clock.stamp(stamp, arrival, "system"),
             arrival=arrival,
-            device_stamp=stamp or float("nan"),
+            device_stamp=stamp,
         )
 
     def close(self) -> None:

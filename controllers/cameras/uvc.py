@@ -9,7 +9,7 @@ from typing import Any
 
 from controllers.cameras import v4l2
 from controllers.cameras.base import Clock, Facts, Frame
-from controllers.cameras.clock import ExposureClock
+from controllers.cameras.clock import ExposureClock, next_number
 from controllers.cameras.config import CameraConfig
 from controllers.cameras.processing import check_shape, opencv, process
 from controllers.exceptions import CameraError
@@ -31,7 +31,7 @@ class UvcCamera:
         self._cv2: Any = None
         self._capture: Any = None
         self._clock = ExposureClock(config.latency)
-        self._sequence = 0
+        self._sequence, self._last = 0, math.nan
         self._due = 0.0
         self._file = bool(config.device) and Path(config.device).is_file()
 
@@ -58,7 +58,8 @@ class UvcCamera:
         image, arrival = self._grab()
         check_shape(image, self._config, self._name)
         device, clock = self._device_stamp()
-        self._sequence += 1
+        self._sequence = next_number(self._sequence, device - self._last, self._config.rate)
+        self._last = device
         return Frame(
             image=self._cv2.cvtColor(process(image, self._config), self._cv2.COLOR_BGR2RGB),
             depth=None,

@@ -42,13 +42,13 @@ class Worker:
     facts, error: what it has said so far. It ends with the thread that made it.
     """
 
-    def __init__(self, name: str, config: CameraConfig, task: str) -> None:
+    def __init__(self, name: str, config: CameraConfig, task: str, failures: int = 0) -> None:
         self.facts: Facts | None = None
         self.error = ""
         self.began = time.monotonic()
         ring = Ring.create(config.shape, config.depth)
         self._pipe, pipe = os.pipe()
-        order = Order(os.getpid(), ring, pipe, name, task, config)
+        order = Order(os.getpid(), ring, pipe, name, task, failures, config)
         command = [sys.executable, "-m", "controllers.cameras.worker", order.text()]
         try:
             self._process = subprocess.Popen(command, pass_fds=(ring, pipe), stdin=subprocess.DEVNULL)
@@ -236,7 +236,7 @@ class SupervisedCamera:
         return Health("ok", "capturing", values)
 
     def _begin(self) -> None:
-        self._worker = Worker(self.name, self.config, self._task)
+        self._worker = Worker(self.name, self.config, self._task, self._failures)
         self._fresh, self._delivering = time.monotonic(), False
         self._lost, self._missed = self._lost + self._missed, 0
 

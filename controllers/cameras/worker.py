@@ -87,7 +87,7 @@ def main() -> None:
     sys.excepthook = unforeseen
     try:
         ring = Ring(order.ring, order.config.shape, order.config.depth)
-        capture(make_driver(order.name, order.config, order.task), ring, reports)
+        capture(make_driver(order.name, order.config, order.task, order.failures), ring, reports)
     except ControllersError as error:
         reports.send("error", json.dumps({"text": str(error)}))
         sys.exit(2)

@@ -10,12 +10,12 @@ VIDEO = {"width": 160, "height": 120, "rate": 50}
 
 @pytest.fixture(scope="session")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds of a RealSense in software."""
+    """One and a half seconds of a RealSense in software."""
     pytest.importorskip("pyrealsense2")
     from tests.controllers.cameras.recording import record
 
     path = tmp_path_factory.mktemp("realsense") / "camera.db3"
-    record(path, 2.0)
+    record(path, 1.5)
     return path
 
 

@@ -3,7 +3,7 @@ import time
 
 import numpy as np
 
-from controllers.cameras.clock import ExposureClock
+from controllers.cameras.clock import ExposureClock, next_number
 
 OFFSET, IDLE = 1234.5, 0.03
 """s between the clocks, and s that the quickest picture takes."""
@@ -34,6 +34,13 @@ def test_a_picture_that_was_held_up_keeps_its_time():
 
 def test_a_stamp_is_never_after_the_arrival():
     assert ExposureClock().stamp(10.0, 9.0, "monotonic") == 9.0
+
+
+def test_pictures_that_a_device_does_not_count_are_counted_by_their_times():
+    assert next_number(7, 0.033, 30.0) == 8
+    assert next_number(7, 0.1, 30.0) == 10
+    assert next_number(7, 0.001, 30.0) == 8
+    assert next_number(7, math.nan, 30.0) == 8
 
 
 def test_times_of_this_machine_need_no_estimate():

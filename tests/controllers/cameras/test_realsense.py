@@ -7,6 +7,7 @@ import pytest
 
 from controllers.cameras import CameraConfig
 from controllers.cameras import realsense as driver
+from controllers.cameras.drivers import RESET_AFTER, make_driver
 from controllers.exceptions import CameraError
 
 rs = pytest.importorskip("pyrealsense2")
@@ -74,7 +75,7 @@ def test_stamps_are_of_the_middle_of_the_exposure_and_rise_with_the_arrivals(ope
 
 def test_a_recording_starts_again_at_its_end(opened):
     camera = opened()
-    numbers = [camera.read().sequence for _ in range(80)]
+    numbers = [camera.read().sequence for _ in range(60)]
     assert (np.diff(numbers) < 0).sum() == 1
 
 
@@ -84,6 +85,13 @@ def test_another_size_or_rate_is_refused_with_those_there_are(opened):
             CameraError, match=r"camera wrist has no mode .* it has color: 160 x 120 at 30/s; depth: 160"
         ):
             opened(depth=True, **changes)
+
+
+def test_pictures_on_which_new_settings_do_not_show_yet_are_dropped(opened, monkeypatch):
+    monkeypatch.setattr(driver.RealSenseCamera, "_lock", lambda self, device: {"exposure": 0.01})
+    camera = opened()
+    assert camera.facts.settings == {"exposure": 0.01}
+    assert camera.read().sequence >= driver.SETTLE
 
 
 def test_a_recording_takes_no_settings_and_must_exist(opened):
@@ -112,6 +120,34 @@ def test_the_library_itself_finds_no_camera_here():
         pytest.skip(f"this machine has {found}")
     with pytest.raises(CameraError, match="no RealSense with serial 42; connected: none"):
         driver.RealSenseCamera("wrist", CameraConfig(serial="42")).open()
+
+
+def test_a_camera_that_failed_again_and_again_is_reset_first(monkeypatch):
+    resets = []
+
+    class Device:
+        def get_info(self, _):
+            return "111"
+
+        def hardware_reset(self):
+            resets.append(len(resets))
+
+    class Context:
+        def query_devices(self):
+            return [Device()]
+
+    monkeypatch.setattr(rs, "context", Context)
+    monkeypatch.setattr(driver, "LEAVE", 0.01)
+    seen = iter([{"111": "D435I"}, {}, {}, {"111": "D435I"}])
+    monkeypatch.setattr(driver, "connected", lambda: next(seen))
+    for failures, expected in ((RESET_AFTER - 1, 0), (RESET_AFTER, 1)):
+        with pytest.raises((CameraError, StopIteration)):
+            make_driver("wrist", CameraConfig(serial="111"), failures=failures).open()  # there is no such camera here
+        assert len(resets) == expected
+        seen = iter([{"111": "D435I"}, {}, {}, {"111": "D435I"}])
+    monkeypatch.setattr(driver, "connected", dict)
+    with pytest.raises(CameraError, match="RealSense 111 did not come back from a reset"):
+        driver.reset("111", timeout=0.2)
 
 
 # Settings, on sensors of the software device

@@ -17,7 +17,7 @@ rclpy = pytest.importorskip("rclpy")
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402 - need ROS
 
 from controllers.arms.ros_io import STATE, time_message  # noqa: E402
-from controllers.cameras.ros import picture  # noqa: E402
+from controllers.cameras import ros as driver  # noqa: E402
 
 PICTURE = np.zeros((48, 64, 3), np.uint8)
 PICTURE[:, :32] = (200, 40, 10)
@@ -34,14 +34,16 @@ def message(image, encoding, padding=0):
     "encoding, channels", [("rgb8", [0, 1, 2]), ("bgr8", [2, 1, 0]), ("rgba8", [0, 1, 2, 0]), ("bgra8", [2, 1, 0, 0])]
 )
 def test_every_encoding_becomes_rgb(encoding, channels):
-    np.testing.assert_array_equal(picture(message(PICTURE[..., channels], encoding, padding=5), "front"), PICTURE)
+    np.testing.assert_array_equal(
+        driver.picture(message(PICTURE[..., channels], encoding, padding=5), "front"), PICTURE
+    )
 
 
 def test_grey_becomes_three_equal_channels_and_an_unknown_encoding_a_sentence():
-    grey = picture(message(PICTURE[..., :1], "mono8"), "front")
+    grey = driver.picture(message(PICTURE[..., :1], "mono8"), "front")
     assert (grey == PICTURE[..., :1]).all() and grey.shape == (48, 64, 3)
     with pytest.raises(CameraError, match="encoding 'bayer_rggb8' of its topic is not known; choose rgb8, bgr8"):
-        picture(message(PICTURE[..., :1], "bayer_rggb8"), "front")
+        driver.picture(message(PICTURE[..., :1], "bayer_rggb8"), "front")
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +120,10 @@ def test_another_size_than_stated(publish, read):
         read("other/small", width=640, height=480)
 
 
-def test_a_topic_without_a_publisher(read):
-    with pytest.raises(CameraError, match=r"nothing on /nobody for 5 s; is its publisher alive"):
-        read("nobody")
+def test_a_topic_without_a_publisher(monkeypatch):
+    monkeypatch.setattr(driver, "PATIENCE", 0.3)
+    camera = driver.RosCamera("front", CameraConfig(driver="ros", topic="nobody"))
+    camera.open()
+    with pytest.raises(CameraError, match=r"nothing on /nobody for 0.3 s; is its publisher alive"):
+        camera.read()
+    camera.close()

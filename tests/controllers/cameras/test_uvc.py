@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from controllers.cameras import CameraConfig
+from controllers.cameras import CameraConfig, v4l2
 from controllers.cameras.uvc import UvcCamera, lock
 from controllers.exceptions import CameraError
 
@@ -68,6 +68,18 @@ class Capture:
     def __init__(self, clamp=None):
         self.values = {cv2.CAP_PROP_AUTO_EXPOSURE: 3, cv2.CAP_PROP_AUTO_WB: 1, cv2.CAP_PROP_EXPOSURE: 156}
         self.clamp = clamp or {}
+        self.taken = 0
+
+    def isOpened(self):
+        return True
+
+    def read(self):
+        self.taken += 1
+        self.values[cv2.CAP_PROP_POS_MSEC] = 1e3 * (100.0 + self.taken / 30 + (self.taken > 8))
+        return True, np.full((480, 640, 3), self.taken, np.uint8)
+
+    def release(self):
+        return None
 
     def get(self, key):
         return float(self.values.get(key, 0))
@@ -92,6 +104,45 @@ def test_a_setting_that_the_camera_clamps_is_refused():
     capture = Capture({cv2.CAP_PROP_GAIN: 100})
     with pytest.raises(CameraError, match="camera front: gain is asked to be 255, but the camera says 100"):
         lock(cv2, capture, "front", CameraConfig(driver="uvc", device="0", gain=255))
+
+
+@pytest.fixture
+def plugged(monkeypatch):
+    """A capture in place of a camera at /dev/video0: plugged(capture)."""
+
+    def plug(capture):
+        monkeypatch.setattr(cv2, "VideoCapture", lambda source, backend: capture)
+        monkeypatch.setattr(v4l2, "find", lambda name, config: "/dev/video0")
+        monkeypatch.setattr(v4l2, "modes", lambda source: ["640 x 480 at 30/s MJPG"])
+        return capture
+
+    return plug
+
+
+def test_pictures_on_which_new_settings_do_not_show_yet_are_dropped(plugged):
+    capture = plugged(Capture())
+    camera = UvcCamera("front", CameraConfig(driver="uvc", device="/dev/video0", exposure=0.02))
+    camera.open()
+    assert capture.taken == 6 and camera.facts.settings == {"exposure": 0.02}
+    frame = camera.read()
+    assert frame.image[0, 0, 0] == 7
+    assert frame.device_stamp == pytest.approx(100.0 + 7 / 30) and frame.stamp == frame.device_stamp
+    assert [camera.read().sequence - frame.sequence for _ in range(3)] == [1, 32, 33]  # one second is missing
+
+
+def test_a_mode_that_the_camera_has_not_is_refused_with_those_that_it_has(plugged):
+    plugged(Capture({cv2.CAP_PROP_FPS: 30}))
+    with pytest.raises(CameraError, match="has no mode 640 x 480 at 60/s; it has 640 x 480 at 30/s MJPG"):
+        UvcCamera("front", CameraConfig(driver="uvc", device="/dev/video0", rate=60)).open()
+
+
+def test_a_camera_that_gives_nothing_is_an_error(plugged):
+    capture = plugged(Capture())
+    camera = UvcCamera("front", CameraConfig(driver="uvc", device="/dev/video0"))
+    camera.open()
+    capture.read = lambda: (False, None)
+    with pytest.raises(CameraError, match="camera front gave no picture; is it still plugged in"):
+        camera.read()
 
 
 def test_a_camera_of_this_machine():

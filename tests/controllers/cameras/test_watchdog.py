@@ -21,7 +21,7 @@ PATIENCE = 20.0
 
 @pytest.fixture
 def config(video):
-    return CameraConfig(driver="uvc", device=str(video), width=160, height=120, rate=50, size=(64, 48), stale_after=0.4)
+    return CameraConfig(driver="uvc", device=str(video), width=160, height=120, rate=50, size=(64, 48), stale_after=1.0)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_pictures_cross_the_processes(watched):
     assert frames[0].image[24, 10, 0] > 200 and frames[0].image[24, 10, 2] < 60  # red on the left
     health = camera.health()
     assert (health.level, health.values["restarts"], health.values["missed"]) == ("ok", 0, 0)
-    assert health.values["latency"] == 0 and 0 <= health.values["staleness"] < 0.4
+    assert health.values["latency"] == 0 and 0 <= health.values["staleness"] < 1.0
 
 
 def test_depth_and_lost_pictures_of_a_recording(watched, recording):
@@ -81,6 +81,7 @@ def test_a_poll_ends_without_a_picture_too(watched):
     began = time.monotonic()
     assert camera.poll(0.1) is None
     assert time.monotonic() - began < 0.4
+    os.kill(camera.pid, signal.SIGCONT)
 
 
 def test_a_read_that_hangs_is_killed_and_started_again(watched):
@@ -88,13 +89,25 @@ def test_a_read_that_hangs_is_killed_and_started_again(watched):
     hung = camera.pid
     os.kill(hung, signal.SIGSTOP)
     before = camera.read()
-    until(lambda: (frame := camera.poll(0.1)) is not None and frame.stamp > before.stamp + 0.4)
+    until(lambda: (frame := camera.poll(0.1)) is not None and frame.stamp > before.stamp + 1.0)
     assert camera.pid != hung and ended(hung)
     assert camera.restarts == 1
     assert (
-        camera.said[0].startswith("camera wrist: no new picture for 0.4")
-        and "started again in 0.05 s" in camera.said[0]
+        camera.said[0].startswith("camera wrist: no new picture for 1") and "started again in 0.05 s" in camera.said[0]
     )
+
+
+def test_a_process_that_the_kernel_does_not_end_is_left_behind(watched, monkeypatch):
+    camera = watched()
+    stuck = psutil.Process(camera.pid)
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess.Popen, "kill", lambda self: None)  # as in a system call that does not return
+        stuck.suspend()
+        until(lambda: camera.poll(0.1) is not None and camera.restarts == 1)
+    assert f"and its process {stuck.pid} cannot be killed; unplug the camera" in camera.said[0]
+    assert camera.pid != stuck.pid and stuck.is_running()
+    stuck.kill()
+    stuck.wait(PATIENCE)
 
 
 def test_a_crash_is_told_and_mended(watched):
@@ -132,8 +145,8 @@ def test_failures_are_forgiven_after_a_while(watched, config, monkeypatch):
 
 def test_a_parent_that_was_away_is_no_hang(watched):
     camera = watched()
-    time.sleep(1.0)
-    assert camera.read().arrival > time.monotonic() - 0.3
+    time.sleep(1.5)
+    assert camera.read().arrival > time.monotonic() - 1.0
     assert camera.restarts == 0 and not camera.said
 
 
