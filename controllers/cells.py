@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Literal, cast
 import yaml
 
 from controllers.arms.crisp_config import CrispConfig
-from controllers.arms.crisp import CrispConfig
 from controllers.arms.franka.config import FrankaConfig
 from controllers.cameras.config import CameraConfig
 from controllers.exceptions import SettingsError
@@ -75,7 +74,6 @@ class CellConfig:
     clock: Literal["lockstep", "realtime"] = option("realtime", "lockstep where time can wait: twin and emulators")
     franka: FrankaConfig | None = option(None, "the driver of robot franka; arm, gripper and payload are the cell's")
     crisp: CrispConfig | None = option(None, "the driver of robot ros2_control, where its names are not crisp's own")
-    ros2_control: CrispConfig | None = option(None, "the driver of robot ros2_control; arm is the cell's")
     cameras: Mapping[str, CameraConfig] = option(
         {}, "by the names that tasks use; none: the twin renders the task's own"
     )
@@ -90,19 +88,15 @@ class CellConfig:
             raise SettingsError(f"arm is {self.arm}, but robot franka is an fr3 or a panda; mend the one or the other.")
         if self.robot == "franka" and self.franka is None:
             raise SettingsError("franka is missing: robot franka needs that section, with the robot's address.")
-        if self.robot == "ros2_control" and self.ros2_control is None:
-            raise SettingsError("ros2_control is missing: that robot needs this section, with its topics' names.")
         if self.franka is not None:
-            _say_once("franka", self.franka, FrankaConfig(self.franka.address), FRANKA_SAYS)
-        if self.ros2_control is not None:
-            _say_once("ros2_control", self.ros2_control, CrispConfig(), ("arm",))
+            _say_once(self.franka)
         arm_limits(self)
 
     @property
     def driver(self) -> FrankaConfig | CrispConfig | None:
         """Settings of the robot's own driver, with the cell's arm, gripper and payload; None for the twin."""
-        if self.robot == "ros2_control" and self.ros2_control is not None:
-            return dataclasses.replace(self.ros2_control, arm=self.arm)
+        if self.robot == "ros2_control":
+            return self.crisp or CrispConfig()
         if self.robot != "franka" or self.franka is None:
             return None
         payload = self.payload
@@ -116,16 +110,13 @@ class CellConfig:
         )
 
 
-FRANKA_SAYS = ("arm", "gripper", "payload_mass", "payload_centre", "payload_inertia")
-"""Settings of a Franka's driver that a cell says itself, for every robot alike."""
-
-
-def _say_once(section: str, driver: object, defaults: object, keys: tuple[str, ...]) -> None:
+def _say_once(franka: FrankaConfig) -> None:
     """What a cell says itself, its driver's section does not say too. Raises `SettingsError`."""
-    for key in keys:
-        value, top = getattr(driver, key), key.replace("payload_", "payload.")
+    defaults = FrankaConfig(franka.address)
+    for key in ("arm", "gripper", "payload_mass", "payload_centre", "payload_inertia"):
+        value, top = getattr(franka, key), key.replace("payload_", "payload.")
         if value != getattr(defaults, key):
-            raise SettingsError(f"{section}.{key} is {value}: in a cell say it once, as {top} at the top.")
+            raise SettingsError(f"franka.{key} is {value}: in a cell say it once, as {top} at the top.")
 
 
 def arm_limits(cell: CellConfig) -> ArmLimits | None:
@@ -302,13 +293,8 @@ def open_cell(
 
 
 def _backend(cell: CellConfig, task: TaskSpec, seed: int, clock: str, cameras: tuple[CameraSpec, ...]) -> Backend:
-    if cell.robot == "franka":
-        return _seeing(_open_franka(cell, task, seed, clock), cell, task, cameras)
-    if cell.robot == "ros2_control":
-        from controllers.arms.crisp import CrispCell
-
-        crisp = CrispCell(cell.crisp or CrispConfig(), task, clock=clock, limits=arm_limits(cell))
-        return _seeing(crisp, cell, task, cameras)
+    if cell.robot != "twin":
+        return _seeing(_open_robot(cell, task, seed, clock), cell, task, cameras)
     from controllers.twin import TwinCell
 
     return TwinCell(task, seed=seed, cameras=cameras, limits=arm_limits(cell))

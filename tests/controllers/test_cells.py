@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -171,4 +172,47 @@ def test_the_twin_opens_with_the_task_s_period_or_another():
     backend = open_cell(cell, task, clock="lockstep", period=0.02)
     backend.wait()
     assert backend.read().stamp == pytest.approx(0.02)
+    backend.close()
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"robot": "franka"}, r"franka is missing: robot franka needs that section, with the robot's address"),
+        ({"robot": "franka", "franka": {}}, r"lab\.yaml: franka\.address is missing; it says: IP address"),
+        ({"robot": "franka", "arm": "ur5e", "franka": {"address": "x"}}, "arm is ur5e, but robot franka is an fr3 or"),
+        ({"robot": "franka", "franka": {"address": "x", "priority": 100}}, r"lab\.yaml: franka\.priority is 100"),
+        (
+            {"franka": {"address": "x", "arm": "panda"}},
+            "arm is panda: in a cell say it once, as arm at the top",
+        ),
+        ({"franka": {"address": "x", "payload_mass": 1}}, r"say it once, as payload\.mass at the top"),
+        ({"crisp": {"topik": 1}}, r"unknown key crisp\.topik"),
+        ({"crisp": {"rate": 0}}, r"lab\.yaml: crisp\.rate is 0"),
+    ],
+)
+def test_a_driver_s_section(tmp_path, values, message):
+    with pytest.raises(SettingsError, match=message):
+        load_cell(cell_file(tmp_path, **values))
+
+
+def test_the_driver_gets_what_the_cell_says_of_arm_gripper_and_payload(tmp_path):
+    values = {"robot": "franka", "arm": "panda", "gripper": "none", "payload": {"mass": 0.4}}
+    driver = load_cell(cell_file(tmp_path, franka={"address": "10.0.0.1"}, **values)).driver
+    assert (driver.arm, driver.gripper, driver.payload_mass, driver.address) == ("panda", "none", 0.4, "10.0.0.1")
+    crisp = load_cell(cell_file(tmp_path, robot="ros2_control", crisp={"domain": 7})).driver
+    assert crisp.domain == 7
+    assert load_cell("twin_fr3").driver is None
+
+
+@pytest.mark.parametrize("name", ["emulated_fr3", "example_fr3", "example_crisp"])
+def test_a_robot_s_cell_runs_in_simulation(name):
+    cell = dataclasses.replace(load_cell(name), robot="twin")
+    task = fit(cell, tasks.load("reach"))
+    assert [(camera.name, camera.width, camera.height) for camera in task.cameras] == [
+        ("wrist", 128, 128),
+        ("front", 128, 128),
+    ]
+    backend = open_cell(cell, task, clock="lockstep")
+    assert backend.wait().arm.q.shape == (7,)
     backend.close()
