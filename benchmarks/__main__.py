@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-HELPERS = {"__init__", "__main__", "common"}
+HELPERS = {"__init__", "__main__", "adversary", "common"}
 
 
 def names() -> list[str]:

@@ -80,7 +80,7 @@ class Controller:
     ) -> None:
         _check_settings(workspace, frame, gains.filter_time, posture, min(dt, ttl, freeze, ramp))
         start = _unit("start", start)
-        self._arm = arm
+        self.arm = arm
         self._gains = gains
         self._home = np.array(home, dtype=float)
         self._owner: str | None = None
@@ -250,9 +250,11 @@ class Controller:
             )
         self._vector("position", target.pose.position, 3)
         quaternion = self._vector("quaternion", target.pose.quaternion, 4)
-        norm = float(np.linalg.norm(quaternion))
+        norm = float(np.linalg.norm(np.clip(quaternion, -9.0, 9.0)))  # squares of the largest doubles overflow
         if abs(norm - 1.0) > UNIT_TOLERANCE:
-            raise self._refuse("quaternion", f"Quaternion of norm {norm:.4f}: give a unit quaternion xyzw.")
+            raise self._refuse(
+                "quaternion", f"Quaternion {quaternion} of norm {norm:.4f}: give a unit quaternion xyzw."
+            )
         return self._check_gains(target)
 
     def _check_gains(self, target: PoseTarget) -> tuple[Array, Array, Array, Array]:
@@ -264,8 +266,8 @@ class Controller:
         if (stiffness < 0.0).any() or (damping < 0.0).any():
             raise self._refuse("gains", f"Stiffness {stiffness} or damping {damping} is negative: give none below 0.")
         for name, value, most in (
-            ("Stiffness", stiffness, self._arm.stiffness),
-            ("Damping", damping, self._arm.damping),
+            ("Stiffness", stiffness, self.arm.stiffness),
+            ("Damping", damping, self.arm.damping),
         ):
             if (value > np.repeat(most, 3)).any():
                 raise self._refuse("gains", f"{name} {value} is above the arm's {most}: lower it.")
@@ -277,7 +279,7 @@ class Controller:
         """The angles that the nullspace seeks, within the soft range; the task's home where the target has none."""
         if target.posture is None:
             return self._home
-        return np.clip(self._vector("posture", target.posture, len(self._home)), *self._arm.soft)
+        return np.clip(self._vector("posture", target.posture, len(self._home)), *self.arm.soft)
 
     def _vector(self, name: str, value: Array, size: int) -> Array:
         try:

@@ -1,11 +1,11 @@
 """The control law: Cartesian impedance without inertia shaping, one compiled function for every arm.
 
-    tau = J^T (K clip(e) - D (J dq - v_ff)) + N^T tau_posture - c M dq + bias
+    tau = J^T (K clip(e) - D (J dq - v_ff)) + N^T tau_posture + bias
 
 e = (p_ref - p, Log(R_ref R^T)) in base, along the shortest arc. K, D and the clip are diagonal in the
 compliance frame (tool or base), turned into base each tick. N is dynamically consistent, so the posture
 torque does not accelerate the tool; its damping is proportional to the mass matrix, hence positive and
-stable at any step. c is zero but while latched. Linear parts first (m, N), then angular (rad, Nm).
+stable at any step. Linear parts first (m, N), then angular (rad, Nm).
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ PIVOT_FLOOR = 1e-6
 def law_type(joints: int) -> np.dtype:
     """Memory of what the law reads; stiffness, damping, clip, twist (base): see `PoseTarget`.
 
-    joint_damping: c above, 1/s. tool_frame: 1 if the compliance frame is the tool's, 0 if the base.
-    posture: angles that the nullspace seeks, rad, with posture_stiffness Nm/rad and posture_damping 1/s.
+    joint_damping: of all joints while latched, 1/s (`barriers.brake`). tool_frame: 1 if the compliance frame is the
+    tool's, 0 if the base. posture: angles that the nullspace seeks, rad, with posture_stiffness Nm/rad and
+    posture_damping 1/s.
     """
     return np.dtype(
         [
@@ -51,9 +52,10 @@ def law_type(joints: int) -> np.dtype:
 def scratch_type(joints: int) -> np.dtype:
     """Memory of one tick. error: pose error; drive, damper: the wrenches that it and motion cause; all in base."""
     six = [(name, "f8", (6,)) for name in ("error", "velocity", "drive", "damper", "task")]
-    joint = [(name, "f8", (joints,)) for name in ("posture", "joint", "torque")]
+    joint = [(name, "f8", (joints,)) for name in ("posture", "joint", "torque", "whitened", "row")]
     matrices = [("factor", "f8", (joints, joints)), ("half", "f8", (6, joints)), ("inverse", "f8", (6, 6))]
-    return np.dtype([*six, *joint, *matrices, ("frame", "f8", (3, 3)), ("turn", "f8", (4,))], align=True)
+    small = [("frame", "f8", (3, 3)), ("turn", "f8", (4,)), ("direction", "f8", (3,))]
+    return np.dtype([*six, *joint, *matrices, *small], align=True)
 
 
 @njit(cache=True)
@@ -134,7 +136,10 @@ def task_wrench(law: Record, jacobian: Array, dq: Array, quaternion: Array, work
 
 @njit(cache=True)
 def posture_torque(law: Record, jacobian: Array, mass: Array, q: Array, dq: Array, work: Record) -> None:
-    """work.posture (n,) <- N^T (k (q_home - q) - d M dq), Nm; N^T = I - J^T (J M^-1 J^T)^-1 J M^-1."""
+    """work.posture (n,) <- N^T (k (q_home - q) - d M dq), Nm; N^T = I - J^T (J M^-1 J^T)^-1 J M^-1.
+
+    work.factor (n, n) <- L with L L^T = M, work.half (6, n) <- J L^-T.
+    """
     n = q.shape[0]
     stiffness, damping = law.posture_stiffness, law.posture_damping
     for i in range(n):
@@ -168,18 +173,15 @@ def posture_torque(law: Record, jacobian: Array, mass: Array, q: Array, dq: Arra
 
 
 @njit(cache=True)
-def joint_torque(law: Record, jacobian: Array, mass: Array, q: Array, dq: Array, work: Record) -> None:
-    """work.torque (n,) <- J^T (drive + damper) + N^T tau_posture - c M dq, Nm, without the bias.
+def joint_torque(jacobian: Array, work: Record) -> None:
+    """work.torque (n,) <- J^T (drive + damper) + N^T tau_posture, Nm, without the bias.
 
     work.joint (n,) <- what the drive has in it, J^T drive.
     """
-    posture_torque(law, jacobian, mass, q, dq, work)
-    for i in range(q.shape[0]):
+    for i in range(jacobian.shape[1]):
         total = work.posture[i]
         work.joint[i] = 0.0
         for k in range(6):
             work.joint[i] += jacobian[k, i] * work.drive[k]
             total += jacobian[k, i] * (work.drive[k] + work.damper[k])
-        for j in range(q.shape[0]):
-            total -= law.joint_damping * mass[i, j] * dq[j]
         work.torque[i] = total

@@ -24,10 +24,13 @@ ROUNDING = 1e-7
 SHARE = 0.8
 """Part of a vendor's limit that a command may use; for positions, of the range about its middle."""
 
-COUNTED = ("torque", "torque_rate", "position", "velocity", "force", "power", "slowed", "fitted")
+COUNTED = ("torque", "torque_rate", "position", "velocity", "force", "power", "slowed", "fitted", "barred")
 """Rules of the compiled tick that clamp, in the order of their counters (in ticks)."""
-TORQUE, TORQUE_RATE, POSITION, VELOCITY, FORCE, POWER, SLOWED, FITTED = range(8)
+TORQUE, TORQUE_RATE, POSITION, VELOCITY, FORCE, POWER, SLOWED, FITTED, BARRED = range(9)
 
+JUMP = 8.0
+"""A change of torque so many times what one tick allows is made by all joints in proportion. Joint by joint, as a
+small one is made, the torques on the way would push where neither the old nor the new ones do."""
 STOPPING = 0.05
 """A feed-forward towards the workspace's edge is held below the distance left over this time, s."""
 
@@ -41,7 +44,8 @@ class ArmLimits:
     """A vendor's limits. Joint arrays (n,): rad, rad/s, Nm; torque_rate Nm/s.
 
     Joint velocity towards an end falls with the distance d left: min(velocity, sqrt(2 braking d) - offset).
-    speed: Cartesian m/s, rad/s. force, moment, power: caps of what the law drives the tool with, N, Nm, W (ours).
+    speed: Cartesian m/s, rad/s; the reference keeps to it. tool_speed: at most what the law drives the tool at (ours).
+    force, moment, power: caps of what the law drives the tool with, N, Nm, W (ours).
     stiffness: highest (translation N/m, rotation Nm/rad) that the vendor allows. damping: highest that is stable
     at 1 kHz with room to spare (N s/m, Nm s/rad; ours).
     manipulability: sqrt(det J J^T) under which the reference slows down, a quarter of a good pose's.
@@ -59,7 +63,8 @@ class ArmLimits:
     damping: tuple[float, float] = (1000.0, 50.0)
     force: float = 100.0
     moment: float = 20.0
-    power: float = 80.0
+    power: float = 30.0
+    tool_speed: tuple[float, float] = (0.5, 2.0)
     manipulability: float = 0.02
 
     @property
@@ -76,7 +81,19 @@ def bounds_type(joints: int) -> np.dtype:
     box (2, 3): low and high, m. start: quaternion that tilt and yaw (rad) are measured from.
     """
     names = ("low", "high", "soft_low", "soft_high", "velocity", "velocity_offset", "braking", "torque")
-    scalars = ("torque_rate", "force", "moment", "power", "linear", "angular", "manipulability", "tilt", "yaw")
+    scalars = (
+        "torque_rate",
+        "force",
+        "moment",
+        "power",
+        "linear",
+        "angular",
+        "tool_linear",
+        "tool_angular",
+        "manipulability",
+        "tilt",
+        "yaw",
+    )
     return np.dtype(
         [
             *((name, "f8", (joints,)) for name in names),
@@ -96,6 +113,8 @@ def fill_bounds(bounds: Record, limits: ArmLimits, box: Array, start: Array, til
     bounds.torque, bounds.torque_rate = SHARE * limits.torque, SHARE * limits.torque_rate
     bounds.force, bounds.moment, bounds.power = limits.force, limits.moment, limits.power
     bounds.linear, bounds.angular = SHARE * limits.speed[0], SHARE * limits.speed[1]
+    bounds.tool_linear = min(bounds.linear, limits.tool_speed[0])
+    bounds.tool_angular = min(bounds.angular, limits.tool_speed[1])
     bounds.manipulability = limits.manipulability
     bounds.box, bounds.start = box, spatial.normalise(np.asarray(start, dtype=float))
     bounds.tilt, bounds.yaw = tilt, yaw
@@ -245,11 +264,11 @@ def fit_drive(bounds: Record, drive: Array, bias: Array, torque: Array, counts: 
 
 @njit(cache=True)
 def guard_joints(bounds: Record, mass: Array, q: Array, dq: Array, dt: float, torque: Array, counts: Counts) -> None:
-    """Keeps torque (n,) in Nm from driving a joint past its soft range or `SHARE` of its speed.
+    """Keeps torque (n,) in Nm from driving a joint past its soft range; counts speeds above `SHARE` of the vendor's.
 
-    Past either, what drives the joint further is faded out (wholly within the first half of what is left to the
-    vendor's limit, so no task force can win) and a spring or a damper brings it back. The dampers are bounded by
-    the joint's own inertia, which keeps them stable at one step of dt (s).
+    Past the range, what drives the joint further is faded out (wholly within the first half of what is left to the
+    vendor's limit, so no task force can win) and a spring brings it back. Its damper is bounded by the joint's own
+    inertia, which keeps it stable at one step of dt (s).
     """
     for j in range(q.shape[0]):
         side = 1.0 if q[j] > bounds.soft_high[j] else -1.0
@@ -261,44 +280,66 @@ def guard_joints(bounds: Record, mass: Array, q: Array, dq: Array, dt: float, to
             stiffness = bounds.torque[j] / band
             damping = min(2.0 * math.sqrt(stiffness * mass[j, j]), 0.5 * mass[j, j] / dt)
             torque[j] -= side * (min(1.0, depth / band) * outward + stiffness * depth) + damping * dq[j]
-        side = 1.0 if dq[j] > 0.0 else -1.0
-        vendor = speed_limit(bounds, j, q[j], side)
-        excess = abs(dq[j]) - SHARE * vendor
-        if excess > 0.0:
+        if abs(dq[j]) > SHARE * speed_limit(bounds, j, q[j], dq[j]):
             counts[VELOCITY] += 1
-            fade = 1.0 if vendor == 0.0 else min(1.0, excess / (0.5 * (1.0 - SHARE) * vendor))
-            onward = max(0.0, torque[j] * side)
-            torque[j] -= side * (fade * onward + 0.2 * mass[j, j] / dt * excess)
+
+
+@njit(cache=True)
+def fit_torque(bounds: Record, bias: Array, torque: Array, counts: Counts) -> None:
+    """Shrinks torque (n,) as a whole until no joint is beyond its limit with bias (n,), Nm: it still points there."""
+    share = 1.0
+    for j in range(torque.shape[0]):
+        if abs(torque[j] + bias[j]) > bounds.torque[j]:
+            room = bounds.torque[j] - (bias[j] if torque[j] > 0.0 else -bias[j])
+            share = min(share, max(0.0, room / abs(torque[j]))) if torque[j] != 0.0 else share
+    if share < 1.0:
+        counts[FITTED] += 1
+        for j in range(torque.shape[0]):
+            torque[j] *= share
 
 
 @njit(cache=True)
 def limit_torque(bounds: Record, sent: Array, dt: float, torque: Array, counts: Counts) -> None:
-    """Clamps torque (n,) to `SHARE` of the vendor's, and its change against `sent` (n,) to that of the rate."""
-    step = bounds.torque_rate * dt
+    """Clamps torque (n,) to `SHARE` of the vendor's, then its change against `sent` (n,) to that of the rate.
+
+    A change that takes long (`JUMP`) is made by all joints in proportion.
+    """
+    step, most = bounds.torque_rate * dt, 0.0
     for j in range(torque.shape[0]):
-        wanted = torque[j]
-        clamped = min(max(wanted, -bounds.torque[j]), bounds.torque[j])
-        if clamped != wanted:
+        clamped = min(max(torque[j], -bounds.torque[j]), bounds.torque[j])
+        if clamped != torque[j]:
             counts[TORQUE] += 1
-        slow = min(max(clamped, sent[j] - step), sent[j] + step)
-        if slow != clamped:
+        torque[j] = clamped
+        most = max(most, abs(clamped - sent[j]))
+    if most > JUMP * step:
+        for j in range(torque.shape[0]):
+            torque[j] = sent[j] + (torque[j] - sent[j]) * (step / most)
+    for j in range(torque.shape[0]):
+        slow = min(max(torque[j], sent[j] - step), sent[j] + step)
+        if slow != torque[j] or most > JUMP * step:
             counts[TORQUE_RATE] += 1
         torque[j] = min(max(slow, -bounds.torque[j]), bounds.torque[j])
 
 
 @njit(cache=True)
-def pace(bounds: Record, jacobian: Array, q: Array, dq: Array, square: Array, counts: Counts) -> float:
-    """Share (0 to 1) of its speed that the reference may use: less near a singularity or a joint's speed limit.
-
-    square (6, 6) is memory. Never zero at a singularity, or the arm could not leave it.
-    """
+def manipulability(jacobian: Array, square: Array) -> float:
+    """sqrt(det J J^T) of a jacobian (6, n): 0 at a singularity. square (6, 6) is memory."""
     for i in range(6):
         for j in range(i + 1):
             total = 0.0
-            for k in range(q.shape[0]):
+            for k in range(jacobian.shape[1]):
                 total += jacobian[i, k] * jacobian[j, k]
             square[i, j] = total
-    share = min(1.0, max(0.05, cholesky(square, square) / bounds.manipulability))
+    return cholesky(square, square)
+
+
+@njit(cache=True)
+def pace(bounds: Record, dexterity: float, q: Array, dq: Array, counts: Counts) -> float:
+    """Share (0 to 1) of its speed that the reference may use: less near a singularity or a joint's speed limit.
+
+    dexterity: `manipulability`. Never zero at a singularity, or the arm could not leave it.
+    """
+    share = min(1.0, max(0.05, dexterity / bounds.manipulability))
     for j in range(q.shape[0]):
         vendor = speed_limit(bounds, j, q[j], 1.0 if dq[j] > 0.0 else -1.0)
         excess = abs(dq[j]) - SHARE * vendor

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numba import njit
 
-from controllers import impedance, limits, spatial
+from controllers import barriers, impedance, limits, spatial
 from controllers.impedance import Record
 from controllers.interface import Array
 
@@ -22,6 +22,9 @@ LATCH_STIFFNESS = np.array([300.0, 300.0, 300.0, 5.0, 5.0, 5.0])
 LATCH_CLIP = np.array([-0.05] * 3 + [-0.3] * 3 + [0.05] * 3 + [0.3] * 3)
 LATCH_DAMPING = 60.0
 """While latched: N/m and Nm/rad, m and rad, and joint damping in 1/s of the mass matrix (translation: 3 x critical)."""
+
+LIGHTEST = 1e-6
+"""Least inertia of a joint, kg m2: less is no arm's."""
 
 ZEROS = np.zeros(6)
 
@@ -54,20 +57,21 @@ def arrays_type(joints: int) -> np.dtype:
 def _valid(
     sent: Array, jacobian: Array, mass: Array, q: Array, dq: Array, bias: Array, position: Array, quaternion: Array
 ) -> bool:
-    """Whether the measured state is finite and its quaternion a rotation."""
-    total = 0.0
+    """Whether the measured state is finite, its joints have inertia, and its quaternion is a rotation."""
+    total, lightest = 0.0, math.inf
     for i in range(q.shape[0]):
         total += abs(q[i]) + abs(dq[i]) + abs(bias[i]) + abs(sent[i])
         for k in range(6):
             total += abs(jacobian[k, i])
         for j in range(q.shape[0]):
             total += abs(mass[i, j])
+        lightest = min(lightest, mass[i, i])
     for i in range(3):
         total += abs(position[i])
     norm = 0.0
     for i in range(4):
         norm += quaternion[i] * quaternion[i]
-    return math.isfinite(total) and abs(norm - 1.0) < 0.01
+    return math.isfinite(total) and lightest > LIGHTEST and abs(norm - 1.0) < 0.01
 
 
 @njit(cache=True)
@@ -180,6 +184,16 @@ def _observe(arrays: Record, q: Array, dq: Array, bias: Array, position: Array, 
 
 
 @njit(cache=True)
+def _bar(arrays: Record, jacobian: Array, mass: Array, q: Array, dq: Array, pace: float) -> bool:
+    """Keeps work.torque (n,) within the barriers and the torque limits; True if it was not."""
+    bounds, work = arrays.bounds, arrays.work
+    barred = barriers.bar(bounds, jacobian, mass, q, dq, arrays.position, arrays.quaternion, pace, work, arrays.counts)
+    if barred:
+        limits.fit_torque(bounds, arrays.bias, work.torque, arrays.counts)
+    return barred
+
+
+@njit(cache=True)
 def tick(
     arrays: Record,
     jacobian: Array,
@@ -203,17 +217,24 @@ def tick(
         return
     _observe(arrays, q, dq, bias, position, quaternion)
     _age(arrays)
+    dexterity = limits.manipulability(jacobian, work.inverse[:])
     if arrays.state == TRACK:
-        _follow(arrays, limits.pace(bounds, jacobian, q, dq, work.inverse[:], arrays.counts))
+        _follow(arrays, limits.pace(bounds, dexterity, q, dq, arrays.counts))
         limits.clamp_feed(bounds, arrays.position, arrays.quaternion, law.twist)
     impedance.pose_error(
         arrays.position, arrays.quaternion, arrays.reference_position, arrays.reference_quaternion, work
     )
     impedance.task_wrench(law, jacobian, dq, arrays.quaternion, work)
     limits.cap_wrench(bounds, work.drive, work.velocity, arrays.counts)
-    impedance.joint_torque(law, jacobian, mass, q, dq, work)
+    impedance.posture_torque(law, jacobian, mass, q, dq, work)
+    barriers.steady(arrays.dt, work)
+    impedance.joint_torque(jacobian, work)
+    if law.joint_damping > 0.0:
+        barriers.brake(bounds, law.joint_damping, mass, dq, work)
     limits.fit_drive(bounds, work.joint, bias, work.torque, arrays.counts)
     limits.guard_joints(bounds, mass, q, dq, arrays.dt, work.torque, arrays.counts)
+    pace = min(1.0, dexterity / bounds.manipulability)
+    _bar(arrays, jacobian, mass, q, dq, pace)
     total = 0.0
     for j in range(q.shape[0]):
         tau_out[j] = work.torque[j] + arrays.bias[j]
@@ -223,6 +244,13 @@ def tick(
         _fall_back(arrays, tau_out)
         return
     limits.limit_torque(bounds, arrays.sent, arrays.dt, tau_out, arrays.counts)
+    # once more, on what the torque's rate has left of it: joint by joint, that points elsewhere
+    for j in range(q.shape[0]):
+        work.torque[j] = tau_out[j] - arrays.bias[j]
+    if _bar(arrays, jacobian, mass, q, dq, pace):
+        for j in range(q.shape[0]):
+            tau_out[j] = work.torque[j] + arrays.bias[j]
+        limits.limit_torque(bounds, arrays.sent, arrays.dt, tau_out, arrays.counts)
     spatial.copy(tau_out, arrays.sent)
 
 
