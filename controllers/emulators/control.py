@@ -8,6 +8,7 @@ A mistake gets {"ok": false, "error": "one sentence"}.
 
 from __future__ import annotations
 
+import difflib
 import json
 import socket
 from typing import Any
@@ -183,7 +184,9 @@ class Service:
 
 
 def error_index(name: str) -> int:
-    """Bit of an error by its name. Raises `ControllersError` with the names."""
+    """Bit of an error by its name. Raises `ControllersError` with the likely name."""
     if name not in wire.ERRORS:
-        raise ControllersError(f"there is no error {name!r} of a Franka; choose one of {', '.join(wire.ERRORS)}")
+        near = difflib.get_close_matches(name, wire.ERRORS, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ControllersError(f"there is no error {name!r} of a Franka{hint}; docs/emulator.md lists them")
     return wire.ERRORS.index(name)

@@ -62,13 +62,16 @@ def rest(v: Views, robot: Record) -> None:
 
 @njit(cache=True)
 def joint_impedance(v: Views, robot: Record) -> None:
-    """work.torque (n,) <- M ddq_d + c + K (q_d - q) + D (dq_d - dq)."""
-    state, work = robot.state, robot.work
+    """work.torque (n,) <- M ddq_d + c + K (q_d - q) + D (dq_d - dq).
+
+    What is desired is meant for the cycle's end, what is measured is from its start: the errors are those of the start.
+    """
+    state, work, dt = robot.state, robot.work, robot.dt
     for i in range(JOINTS):
         stiffness = robot.joint_stiffness[i]
         damping = 2.0 * math.sqrt(stiffness * v.arm_mass[i, i])
-        work.torque[i] = work.coriolis[i] + stiffness * (state.q_d[i] - state.q[i])
-        work.torque[i] += damping * (state.dq_d[i] - state.dq[i])
+        work.torque[i] = work.coriolis[i] + stiffness * (state.q_d[i] - state.dq_d[i] * dt - state.q[i])
+        work.torque[i] += damping * (state.dq_d[i] - state.ddq_d[i] * dt - state.dq[i])
         for j in range(JOINTS):
             work.torque[i] += v.arm_mass[i, j] * state.ddq_d[j]
 
@@ -86,6 +89,7 @@ def cartesian_impedance(v: Views, robot: Record) -> None:
     for i in range(3):
         work.error[i] = state.O_T_EE_d[12 + i] - state.O_T_EE[12 + i]
     for i in range(6):
+        work.error[i] -= state.O_dP_EE_d[i] * robot.dt
         work.solved[i] = state.O_dP_EE_d[i]
         for k in range(JOINTS):
             work.solved[i] -= work.jacobian[i, k] * state.dq[k]

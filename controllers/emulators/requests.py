@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 import numpy as np
 
@@ -19,10 +20,13 @@ FINGER_REALS = {GripperCommand.HOMING: 0, GripperCommand.GRASP: 5, GripperComman
 
 
 class RobotPort:
-    """Answers of the robot: `handle` one message. version: what Connect says it is; model: the URDF."""
+    """Answers of the robot: `handle` one message. version: what Connect says it is; model: the URDF.
 
-    def __init__(self, robot: Robot, model: str, version: int) -> None:
-        self._robot, self._model, self._version = robot, model.encode(), version
+    show: called before a command that may have changed the state is answered.
+    """
+
+    def __init__(self, robot: Robot, model: str, version: int, show: Callable[[], None]) -> None:
+        self._robot, self._model, self._version, self._show = robot, model.encode(), version, show
 
     def handle(self, connection: Connection, number: int, command_id: int, payload: bytes) -> None:
         """One request; its reply is sent, but for those that `ended` sends later."""
@@ -37,14 +41,19 @@ class RobotPort:
             self._answer(connection, command, command_id, self._move(command_id, payload))
         elif command == Command.STOP_MOVE:
             self._robot.abort(Moved.PREEMPTED)
-            self.ended(connection)
-            self._answer(connection, command, command_id, Answered.SUCCESS)
+            self._changed(connection, command, command_id, Answered.SUCCESS)
         elif command == Command.AUTOMATIC_ERROR_RECOVERY:
-            self._answer(connection, command, command_id, self._robot.recover())
+            self._changed(connection, command, command_id, self._robot.recover())
         elif command == Command.GET_ROBOT_MODEL:
             self._answer(connection, command, command_id, Answered.SUCCESS, self._model)
         else:
-            self._answer(connection, command, command_id, self._configure(command, payload))
+            self._changed(connection, command, command_id, self._configure(command, payload))
+
+    def _changed(self, connection: Connection, command: Command, command_id: int, status: int) -> None:
+        """Answer after the state shows it, so that what a client reads next is not older."""
+        self._show()
+        self.ended(connection)
+        self._answer(connection, command, command_id, status)
 
     def ended(self, connection: Connection | None) -> None:
         """Tell the client of Move commands that have ended."""

@@ -22,8 +22,7 @@ from controllers.emulators.faults import Link
 from controllers.emulators.gripper import Gripper
 from controllers.emulators.ports import Connection, accept, listen
 from controllers.emulators.requests import GripperPort, RobotPort
-from controllers.emulators.robot import LOST, Robot
-from controllers.emulators.wire import Mode
+from controllers.emulators.robot import Robot
 
 Clock = Literal["realtime", "lockstep"]
 CONTROL_PORT = 1339
@@ -58,7 +57,7 @@ class Server:
         self.parent: int | None = None
         self.message_id = 0
         self.late, self.overruns = np.zeros(60_000), 0
-        self._robot_port = RobotPort(robot, arm_urdf(robot.plant.arm), version)
+        self._robot_port = RobotPort(robot, arm_urdf(robot.plant.arm), version, self._show)
         self._gripper_port = GripperPort(gripper) if gripper is not None else None
         ports = {wire.ROBOT_PORT: "arm", CONTROL_PORT: "service"}
         if gripper is not None:
@@ -202,11 +201,10 @@ class Server:
     def _arm_request(self, connection: Connection, command: int, command_id: int, payload: bytes) -> None:
         if self.clock == "lockstep" and command == wire.Command.MOVE:
             self._settle()
-        moved = self.robot.moving
         self._robot_port.handle(connection, command, command_id, payload)
-        if command == wire.Command.CONNECT or (self.clock == "lockstep" and self.robot.moving != moved):
+        if command == wire.Command.MOVE:
             self._first_id, self._repeats = self.message_id + 1, 0
-            self._send_state()
+            self._show()
 
     def _forget(self) -> None:
         """Drop clients that are gone. A motion without its client ends as it would for want of commands."""
@@ -216,9 +214,8 @@ class Server:
             connection.close()
             del self._clients[key]
             if role == "arm" and self.clock == "lockstep":
-                for _ in range(LOST):
-                    if self.robot.moving:
-                        self.advance(None)
+                while self.robot.moving:
+                    self.advance(None)
 
     def _client(self, role: str) -> Connection | None:
         return next((client for kind, client in self._clients.values() if kind == role), None)
@@ -251,6 +248,11 @@ class Server:
                 continue
             if newest is None or self._incoming["message_id"][0] >= newest["message_id"]:
                 newest = self._incoming[0].copy()
+
+    def _show(self) -> None:
+        """Lockstep: a state at once. In real time the next is not far."""
+        if self.clock == "lockstep":
+            self._send_state()
 
     def _send_state(self) -> None:
         self.message_id += 1
