@@ -1,6 +1,7 @@
-"""`ros2 launch robot_rl train.launch.py task:=peg_insert`: the graph of a run, as `robot_rl.graph` describes it.
+"""`ros2 launch robot_rl train.launch.py cell:=lab task:=peg_insert`: a run's graph, as `robot_rl.graph` describes it.
 
-`run:=DIR` names the run's folder; one that exists goes on. `options:="--seed 3"` are those of `robot-rl train`.
+Without `cell` the task's twin moves. `run:=DIR` names the run's folder; one that exists goes on.
+`options:="--seed 3"` are those of `robot-rl train`.
 """
 
 import os
@@ -20,7 +21,7 @@ from robot_rl.runs import RunFolder
 
 
 def start(context, *_):
-    run = find_run(*(LaunchConfiguration(name).perform(context) for name in ("task", "run", "options")))
+    run = find_run(*(LaunchConfiguration(name).perform(context) for name in ("task", "run", "options", "cell")))
     actions = []
     for node in graph(run.config()):
         ends_run = node.finishes or not node.restart
@@ -39,16 +40,17 @@ def start(context, *_):
     return actions
 
 
-def find_run(task, folder, options):
+def find_run(task, folder, options, cell=""):
     if folder and (Path(folder) / "config.yaml").exists():
         return RunFolder.open(Path(folder))
-    words = [task or "(none)", *shlex.split(options)]
+    words = [task or "(none)", *shlex.split(options), *(["--cell", cell] if cell else [])]
     return prepare([*words, "--run", folder] if folder else words)
 
 
 def generate_launch_description():
     arguments = (
         DeclareLaunchArgument("task", default_value="", description="what to train; `robot-rl tasks` lists them"),
+        DeclareLaunchArgument("cell", default_value="", description="where: a name in cells/, or a file"),
         DeclareLaunchArgument("run", default_value="", description="the run's folder; one that exists goes on"),
         DeclareLaunchArgument("options", default_value="", description="options of `robot-rl train`, in quotes"),
     )

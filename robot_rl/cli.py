@@ -72,7 +72,9 @@ def _parse(arguments: list[str]) -> Any:
 
     part = command("node", "NAME --run DIR", node, "run one node of a run's graph in this process")
     part.add_argument("name", metavar="NAME", help="which node")
-    part.add_argument("--run", metavar="DIR", required=True, help="run folder that holds its config.yaml")
+    part.add_argument("--run", metavar="DIR", help="run folder that holds its config.yaml")
+    part.add_argument("--task", metavar="TASK", help="with --cell, in place of --run: begin a run of this task")
+    add_run_options(part, ("cell", "robot", "clock", "obs"))
     part.add_argument("--ros-args", nargs=argparse.REMAINDER, default=[], help="arguments of ROS 2, up to the end")
 
     part = command("doctor", "", doctor, "check this machine, or a cell, with the mend of what is missing")
@@ -271,7 +273,15 @@ def node(options: argparse.Namespace) -> int:
 
     from robot_rl.commands import run_node
 
-    return run_node(options.name, RunFolder.open(Path(options.run)), options.ros_args)
+    if options.run is not None:
+        if "cell" in given(options):
+            raise ConfigError("--run has a cell of its own in its config.yaml; leave --run out, or --cell.")
+        return run_node(options.name, RunFolder.open(Path(options.run)), options.ros_args)
+    if options.task is None or "cell" not in given(options):
+        raise ConfigError("`robot-rl node` needs --run DIR, or --cell CELL with --task TASK; `--help` shows how.")
+    layer = {key: value for key, value in given(options).items() if key in ("cell", "robot", "clock", "obs")}
+    config = effective(_task(options.task), {"demos": "0"}, layer)
+    return run_node(options.name, RunFolder.create(config), options.ros_args)
 
 
 def emulate(options: argparse.Namespace) -> int:

@@ -92,7 +92,7 @@ def fake_launch(monkeypatch):
 def test_ros2_launch_starts_the_same_processes(fake_launch, run):
     module = runpy.run_path(str(LAUNCH))
     *declared, started = module["generate_launch_description"]().args[0]
-    assert [argument.args for argument in declared] == [("task",), ("run",), ("options",)]
+    assert [argument.args for argument in declared] == [("task",), ("cell",), ("run",), ("options",)]
     actions = started.values["function"]({"run": str(run.path)})
     processes = [action for action in actions if type(action).__name__ == "ExecuteProcess"]
     expected = graph(run.config())
@@ -112,6 +112,8 @@ def test_ros2_launch_begins_a_run_of_a_task(fake_launch, tmp_path):
     assert begun.config().seed == 3
     assert list((folder / "demos").glob("*.mcap"))
     assert module["find_run"]("", str(folder), "") == begun
+    there = module["find_run"]("reach", str(tmp_path / "there"), "--demos 0", "twin_ur5e")
+    assert (there.config().cell.name, there.config().cell.arm) == ("twin_ur5e", "ur5e")
     with pytest.raises(ConfigError, match="no task '\\(none\\)'; choose one of"):
         module["find_run"]("", "", "")
 
