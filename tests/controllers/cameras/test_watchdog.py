@@ -68,9 +68,8 @@ def test_pictures_cross_the_processes(watched):
 
 def test_depth_and_lost_pictures_of_a_recording(watched, recording):
     camera = watched(CameraConfig(device=str(recording), width=160, height=120, depth=True, stale_after=1.0))
-    seen = [camera.read() for _ in range(40)]
-    assert seen[-1].sequence > 24 and seen[0].depth.shape == (120, 160)
-    assert camera.health().values["missed"] >= 3  # those that the recording lacks; a busy machine loses more
+    assert camera.read().depth.shape == (120, 160)
+    until(lambda: camera.read() and camera.health().values["missed"] >= 3)  # those that the recording lacks
     assert camera.facts.intrinsics.fx == 120.0
 
 
