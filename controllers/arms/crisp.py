@@ -64,14 +64,8 @@ class CrispCell:
             gains=bool(config.parameters),
             feed_forward=False,
         )
-        self.controller = Controller(
-            dataclasses.replace(allowed, speed=(slow[0], slow[1])),
-            task.gains,
-            task.workspace,
-            home=task.home,
-            start=task.start.quaternion,
-            dt=1.0 / config.rate,
-        )
+        self._allowed = dataclasses.replace(allowed, speed=(slow[0], slow[1]))
+        self.controller = self._new_controller()
         self._kinematics = Kinematics(model)
         self._lock = threading.Lock()
         self._tare = np.zeros(6)
@@ -82,6 +76,25 @@ class CrispCell:
         self._thread: threading.Thread | None = None
         self._connect()
 
+    def _new_controller(self) -> Controller:
+        task = self.task
+        return Controller(
+            self._allowed,
+            task.gains,
+            task.workspace,
+            home=task.home,
+            start=task.start.quaternion,
+            dt=1.0 / self.config.rate,
+        )
+
+    def _warm_up(self) -> None:
+        """Compile all that a target goes through, on a spare controller: later it would look like a stall."""
+        spare, now = self._new_controller(), self._now
+        spare.seed(now.pose.position, now.pose.quaternion)
+        spare.acquire("policy")
+        spare.submit("policy", PoseTarget(now.pose, 0))
+        _advance(spare, self._kinematics, now)
+
     def _connect(self) -> None:
         """Meet the robot, put the reference where it stands, and only then switch its controller on."""
         from controllers.arms.crisp_link import CrispLink
@@ -90,6 +103,7 @@ class CrispCell:
         try:
             self._now = self._link.first(self.config.connect_within)
             self.robot_description = self._link.robot_description()
+            self._warm_up()
             self.controller.seed(self._now.pose.position, self._now.pose.quaternion)
             self._link.set_gains(self.task.gains)
             self._thread = threading.Thread(target=self._run, name="reference", daemon=True)
@@ -214,11 +228,12 @@ class CrispCell:
         while not self._ended.wait(max(0.0, due - time.monotonic())):
             due = max(due + step, time.monotonic())
             self._trouble = self._listen()
+            silent = self._link.stale(self.config.stale_after)
             with self._lock:
                 if self._trouble:
                     self.controller.fault(self._trouble.rstrip("."))
-                sent = self._advance(self._now)
-            if sent is not None:
+                sent = _advance(self.controller, self._kinematics, self._now)
+            if not silent:  # else what it was told last is where it was last seen
                 self._link.send(sent)
 
     def _listen(self) -> str:
@@ -231,17 +246,12 @@ class CrispCell:
             return f"the robot is latched: {self._now.latched}"
         return self._link.stale(self.config.stale_after) or self._link.rivals()
 
-    def _advance(self, now: Measured) -> Pose | None:
-        """One period of the reference; what to send: the reference, within the clip of the measured pose.
 
-        None while the robot is silent: what it was told last is where it was last seen.
-        """
-        arrays = self.controller.arrays
-        if self._link.stale(self.config.stale_after):
-            return None
-        jacobian = np.ascontiguousarray(self._kinematics.jacobian(now.q))
-        follow(arrays, jacobian, now.q, now.dq, now.pose.position, now.pose.quaternion)
-        return leashed(self.controller.reference, now.pose, np.array(arrays.law["clip"]))
+def _advance(controller: Controller, kinematics: Kinematics, now: Measured) -> Pose:
+    """One period of the reference; what to send: the reference, within the clip of the measured pose."""
+    jacobian = np.ascontiguousarray(kinematics.jacobian(now.q))
+    follow(controller.arrays, jacobian, now.q, now.dq, now.pose.position, now.pose.quaternion)
+    return leashed(controller.reference, now.pose, np.array(controller.arrays.law["clip"]))
 
 
 def leashed(reference: Pose, measured: Pose, clip: Array) -> Pose:

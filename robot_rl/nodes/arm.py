@@ -255,7 +255,10 @@ def _serve_crisp(arm: ArmNode, crisp: CrispServer) -> CrispServices | None:
 
 
 def _tf_publisher(host: Host) -> Callable[[Reading, Any], None] | None:
-    """Publishes base -> tool on /tf, where tf2_msgs is installed (it is not on PyPI)."""
+    """Publishes base -> tool on /tf, where tf2_msgs is installed (it is not on PyPI).
+
+    In a namespace the frames bear its name (`left/base`), so that two arms are not one.
+    """
     try:
         from tf2_msgs.msg import TFMessage
     except ImportError:
@@ -263,9 +266,12 @@ def _tf_publisher(host: Host) -> Callable[[Reading, Any], None] | None:
     from geometry_msgs.msg import TransformStamped
 
     publisher = host.node.create_publisher(TFMessage, "/tf", STATE)
+    namespace = host.node.get_namespace().strip("/")
+    prefix = f"{namespace}/" if namespace else ""
 
     def publish(_: Reading, pose: Any) -> None:
-        transform = TransformStamped(header=pose.header, child_frame_id="tool")
+        transform = TransformStamped(child_frame_id=f"{prefix}tool")
+        transform.header.stamp, transform.header.frame_id = pose.header.stamp, f"{prefix}{pose.header.frame_id}"
         point = pose.pose.position
         origin = transform.transform.translation
         origin.x, origin.y, origin.z = point.x, point.y, point.z

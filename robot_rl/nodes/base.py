@@ -109,10 +109,11 @@ def _spin(executor: SingleThreadedExecutor) -> None:
 
 def _diagnose(host: Host) -> None:
     publisher = host.node.create_publisher(DiagnosticArray, "/diagnostics", STATE)
+    name = host.node.get_fully_qualified_name().lstrip("/")
 
     def publish() -> None:
         level, message, values = host.report
-        status = DiagnosticStatus(level=LEVELS[level], name=host.node.get_name(), message=message)
+        status = DiagnosticStatus(level=LEVELS[level], name=name, message=message)
         status.hardware_id = host.config.robot
         status.values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
         array = DiagnosticArray(status=[status])

@@ -108,9 +108,10 @@ class Gripper:
         return self._run(handle, width, lambda state: abs(state.width - width) < ARRIVED, Move)
 
     def _grasp(self, handle: ServerGoalHandle) -> Any:
+        """Closes until something is in the way; a thing is grasped where the fingers then stand within epsilon."""
         goal = handle.request
         low, high = goal.width - goal.epsilon.inner, goal.width + goal.epsilon.outer
-        return self._run(handle, max(0.0, low), lambda state: low <= state.width <= high, Grasp)
+        return self._run(handle, 0.0, lambda state: low <= state.width <= high, Grasp)
 
     def _command(self, handle: ServerGoalHandle) -> Any:
         """`position` is one finger's, as franka_ros2 has it."""

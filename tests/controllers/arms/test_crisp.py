@@ -32,7 +32,7 @@ def cell(domain):  # noqa: F811
 
     def start(task="reach", **values):
         config = CrispConfig(
-            namespace="robot", domain=domain, stale_after=1.0, wrench="external_wrench",
+            namespace="robot", domain=domain, stale_after=1.0, connect_within=60.0, wrench="external_wrench",
             gripper_command="gripper/gripper_position_controller/commands", gripper_state="gripper/joint_states",
             safety="safety", stop="arm/stop", recover="arm/recover",
         )  # fmt: skip
@@ -236,7 +236,9 @@ def test_settings_that_make_no_sense_are_refused(values, said):
 def test_a_cell_file_opens_it(robot, domain, tmp_path):  # noqa: F811
     robot()
     file = tmp_path / "lab.yaml"
-    file.write_text(f"robot: ros2_control\ncrisp: {{namespace: robot, domain: {domain}, stale_after: 1.0}}\n")
+    file.write_text(
+        f"robot: ros2_control\ncrisp: {{namespace: robot, domain: {domain}, stale_after: 1, connect_within: 60}}\n"
+    )
     described = load_cell(str(file))
     opened = open_cell(described, fit(described, tasks.load("reach")))
     assert isinstance(opened, CrispCell) and opened.read().safety == "hold"

@@ -76,7 +76,7 @@ def refused(robot, seen):
 
 def grip(config, seen, name):
     gripper = Gripper(gripper_config=config)
-    gripper.wait_until_ready(timeout=30.0)
+    gripper.wait_until_ready(timeout=90.0)
     gripper.close()
     closed = settle(gripper, lambda: gripper.value < 0.05)
     gripper.open()
@@ -109,7 +109,7 @@ def unasked(robot, seen):
 def main():
     seen = {}
     robot = Robot(namespace=sys.argv[1])
-    robot.wait_until_ready(timeout=30.0)
+    robot.wait_until_ready(timeout=90.0)
     for act in sys.argv[2:]:
         globals()[act](robot, seen)
     print(json.dumps(seen))
