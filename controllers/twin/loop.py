@@ -41,13 +41,13 @@ _centre = types.ExternalFunction("mj_jacSubtreeCom", types.void(types.intp, type
 
 
 class Views(NamedTuple):
-    """MuJoCo's memory and ours as the loop sees them, for one arm of n joints, the first of which is dof `first` of nv.
+    """MuJoCo's memory and ours as the loop sees them, for one arm of n joints, of which the first is dof `first` of nv.
 
     model, data: addresses; site: id of the tool point. q, dq, force (n,): MuJoCo's own arrays, as are bias,
     gravity (compensated by the simulator already), constraint; spot (3,), hand (4,) wxyz, offset (4,) xyzw.
-    turned: 0 where the arm's base is the world's; base_position (3,), base_turn (4,) xyzw and its matrix (3, 3).
-    jacobian, mass: of all nv, in world; arm_jacobian (6, n), arm_mass (n, n): of the arm, in base. position (3,),
-    quaternion (4,): the tool, in base, xyzw.
+    base_position (3,), base_turn (4,) xyzw: the world from the arm's base; base_matrix (3, 3): the base in the world.
+    jacobian, mass: of all nv, in the world. arm_jacobian (6, n), arm_mass (n, n), arm_bias (n,): of the arm.
+    position (3,), quaternion (4,): the tool, xyzw.
     raw, wrench (6,): environment on tool at the tool point, base axes, N and Nm, before and after the filter.
     peak (1,): largest force since it was last zeroed, N. share (1,): of the filter's step.
     root: id of the arm's first body; load (3,): what carries all that hangs on it, in world, N; weight (n,): the same
@@ -70,7 +70,6 @@ class Views(NamedTuple):
     spot: Array
     hand: Array
     offset: Array
-    turned: int
     base_position: Array
     base_turn: Array
     base_matrix: Array
@@ -120,7 +119,6 @@ def views(model: mujoco.MjModel, data: mujoco.MjData, mount: Mount) -> Views:
         spot=data.site_xpos[site],
         hand=data.xquat[hand],
         offset=np.roll(model.site_quat[site], -1),
-        turned=int(any(mount.position) or mount.yaw != 0.0),
         base_position=base.position,
         base_turn=spatial.conjugate(base.quaternion),
         base_matrix=spatial.matrix(base.quaternion),
@@ -147,7 +145,10 @@ def views(model: mujoco.MjModel, data: mujoco.MjData, mount: Mount) -> Views:
 
 @njit(cache=True)
 def observe(v: Views) -> None:
-    """Kinematics and dynamics of the arm at the state that `mj_step1` has seen."""
+    """Kinematics and dynamics of the arm at the state that `mj_step1` has seen; pose and Jacobian in the world.
+
+    Without a branch or a call that passes `Views` on: numba would count references to each of its arrays.
+    """
     n, first = v.q.shape[0], v.first
     _jacobian(v.model, v.data, v.jacobian_position, v.jacobian_rotation, v.site)
     _full_mass(v.model, v.data, v.mass_address)
@@ -157,17 +158,16 @@ def observe(v: Views) -> None:
             v.arm_jacobian[k, i] = v.jacobian[k, first + i]
         for j in range(n):
             v.arm_mass[i, j] = v.mass[first + i, first + j]
-    spatial.copy(v.spot, v.position)
+    for k in range(3):
+        v.position[k] = v.spot[k]
     w, x, y, z = v.hand[0], v.hand[1], v.hand[2], v.hand[3]
     v.quaternion[0], v.quaternion[1], v.quaternion[2], v.quaternion[3] = x, y, z, w
     spatial.multiply(v.quaternion, v.offset, v.quaternion)
-    if v.turned != 0:
-        _seen_from_base(v)
 
 
 @njit(cache=True)
-def _seen_from_base(v: Views) -> None:
-    """Turns pose and Jacobian from the world into the arm's base."""
+def see_from_base(v: Views) -> None:
+    """Turns pose and Jacobian, as `observe` leaves them, from the world into the arm's base."""
     for k in range(3):
         v.position[k] -= v.base_position[k]
     spatial.rotate(v.base_turn, v.position, v.position)
@@ -220,6 +220,22 @@ def refresh(v: Views) -> None:
 
 
 @njit(cache=True)
+def run(v: Views, control: Record, substeps: int) -> None:
+    """Advance `substeps` control periods of an arm that stands on the world's origin.
+
+    On entry and exit `mj_step1` and `observe` have seen the state.
+    """
+    for _ in range(substeps):
+        tick(control, v.arm_jacobian, v.arm_mass, v.q, v.dq, v.arm_bias, v.position, v.quaternion, v.tau)
+        for j in range(v.q.shape[0]):
+            v.force[j] = v.tau[j]
+        _step2(v.model, v.data)
+        feel(v)
+        _step1(v.model, v.data)
+        observe(v)
+
+
+@njit(cache=True)
 def _act(v: Views, control: Record) -> None:
     """The law's torques for this period."""
     tick(control, v.arm_jacobian, v.arm_mass, v.q, v.dq, v.arm_bias, v.position, v.quaternion, v.tau)
@@ -228,19 +244,8 @@ def _act(v: Views, control: Record) -> None:
 
 
 @njit(cache=True)
-def run(v: Views, control: Record, substeps: int) -> None:
-    """Advance `substeps` control periods. On entry and exit `mj_step1` and `observe` have seen the state."""
-    for _ in range(substeps):
-        _act(v, control)
-        _step2(v.model, v.data)
-        feel(v)
-        _step1(v.model, v.data)
-        observe(v)
-
-
-@njit(cache=True)
 def run_all(arms: tuple[tuple[Views, NDArray], ...], substeps: int) -> None:
-    """`run` for the arms of one world, of any numbers of joints: each with its controller's record in an array (1,)."""
+    """`run` for the arms of one world, wherever they stand: each with its controller's record in an array (1,)."""
     world = arms[0][0]
     for _ in range(substeps):
         for arm in literal_unroll(arms):
@@ -251,6 +256,7 @@ def run_all(arms: tuple[tuple[Views, NDArray], ...], substeps: int) -> None:
         _step1(world.model, world.data)
         for arm in literal_unroll(arms):
             observe(arm[0])
+            see_from_base(arm[0])
 
 
 @njit(cache=True)

@@ -100,8 +100,9 @@ class World:
     def _refresh(self) -> None:
         """Everything derived anew, after the state was set."""
         loop.refresh(self.arms[0].views)
-        for arm in self.arms[1:]:
+        for arm in self.arms:
             loop.observe(arm.views)
+            loop.see_from_base(arm.views)
 
     def _settle(self) -> None:
         """The arms have jumped."""
