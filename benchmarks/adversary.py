@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -69,7 +70,7 @@ class Adversary:
 
     # Poses and gains.
 
-    def _send(self, position: Array, quaternion: Array, **fields: object) -> None:
+    def _send(self, position: Array, quaternion: Array, **fields: Any) -> None:
         self._sequence += 1
         width = None if self._rng.random() < 0.7 else float(self._rng.choice([0.0, 0.08, -1.0, 9.0]))
         target = PoseTarget(Pose(position, quaternion), self._sequence)
@@ -85,20 +86,20 @@ class Adversary:
         box = self._cell.task.workspace
         return self._rng.uniform(box.low, box.high)
 
-    def _gains(self) -> dict[str, object]:
+    def _gains(self) -> dict[str, Any]:
         """Any gains that the arm allows, the extremes often."""
         rng, arm = self._rng, self._cell.controller.arm
         bound = np.repeat(10.0 ** rng.uniform(-3, 3, 2), 3)
         share = rng.uniform(0, 1, 6) if rng.random() < 0.5 else rng.integers(0, 2, 6).astype(float)
         least = rng.uniform(0, 1, 6) if rng.random() < 0.5 else np.full(6, float(rng.integers(0, 2)))
-        gains: dict[str, object] = {
+        gains: dict[str, Any] = {
             "stiffness": np.repeat(arm.stiffness, 3) * share,
             "damping": np.repeat(arm.damping, 3) * least,
             "clip": np.concatenate([-bound, bound]),
         }
         return {name: value for name, value in gains.items() if rng.random() < 0.8}
 
-    def _fierce(self) -> dict[str, object]:
+    def _fierce(self) -> dict[str, Any]:
         """The stiffest springs, a clip that never acts, and no damping."""
         arm = self._cell.controller.arm
         wide = np.full(6, 1e6)
@@ -145,7 +146,7 @@ class Adversary:
 
     def _broken(self) -> None:
         rng, worst = self._rng, float(self._rng.choice(BROKEN))
-        fields: dict[str, object] = {"frame": "tool"}
+        fields: dict[str, Any] = {"frame": "tool"}
         position, quaternion = self._inside(), self._rotation(0.1)
         where = rng.choice(["position", "quaternion", "stiffness", "damping", "clip", "twist", "frame"])
         if where == "position":

@@ -77,7 +77,8 @@ def _arm() -> tuple:
     quaternion, position = np.roll(quaternion, -1), data.site_xpos[site].copy()
     gains = Gains(np.array([2000.0] * 3 + [100.0] * 3), np.full(6, 20.0), np.repeat([-0.006, 0.006], 6), 0.02)
     everywhere = Workspace(np.full(3, -2.0), np.full(3, 2.0), np.pi, np.pi)
-    controller = Controller(FR3, gains, everywhere, home=HOME, start=quaternion, ttl=1e6)
+    controller = Controller(FR3, gains, everywhere, home=HOME, start=quaternion)
+    controller.arrays.freeze_at = 10**9  # the one target stays fresh
     controller.seed(position, quaternion)
     controller.acquire("policy")
     controller.submit("policy", PoseTarget(Pose(position + 0.05, quaternion), 1))

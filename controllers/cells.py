@@ -132,7 +132,7 @@ def arm_limits(cell: CellConfig) -> ArmLimits | None:
     maker = arm_model(cell.arm).limits
     for key, value in given.items():
         given[key] = _lowered(key, value, getattr(maker, key), cell.arm)
-    return dataclasses.replace(maker, **given)
+    return maker.lowered(**given)
 
 
 def _lowered(key: str, value: object, most: object, arm: str) -> object:

@@ -26,6 +26,8 @@ UNIT_TOLERANCE = 1e-3
 """How far a quaternion's norm may be from 1."""
 DEADMAN = 0.15
 """Age (s) at which the last enabled target of `teleop` counts as a released deadman: the arm holds at once."""
+TTL = (0.05, 2.0)
+"""Bounds of the age (s) at which a target is stale: a frame of a camera, and what an arm may do unattended."""
 NEVER = 2**62
 """In ticks: longer than any run."""
 
@@ -39,7 +41,7 @@ def _unit(name: str, quaternion: Array) -> Array:
 
 
 def _check_settings(
-    workspace: Workspace, frame: str, filter_time: float, posture: tuple[float, float], shortest: float
+    workspace: Workspace, frame: str, filter_time: float, posture: tuple[float, float], shortest: float, ttl: float
 ) -> None:
     """Raises ValueError for a setting that makes no sense; shortest: of the times that must be positive, s."""
     if frame not in ("tool", "base"):
@@ -51,7 +53,9 @@ def _check_settings(
     if posture[1] <= 0.0:
         raise ValueError(f"Posture damping is {posture[1]} 1/s: give a positive one.")
     if not shortest > 0.0:
-        raise ValueError(f"One of dt, ttl, freeze and ramp is {shortest} s: give a positive time.")
+        raise ValueError(f"One of dt, freeze and ramp is {shortest} s: give a positive time.")
+    if not TTL[0] <= ttl <= TTL[1]:
+        raise ValueError(f"A target would be stale after {ttl} s: give {TTL[0]} to {TTL[1]} s.")
 
 
 class Controller:
@@ -78,7 +82,7 @@ class Controller:
         freeze: float = 1.0,
         ramp: float = 1.0,
     ) -> None:
-        _check_settings(workspace, frame, gains.filter_time, posture, min(dt, ttl, freeze, ramp))
+        _check_settings(workspace, frame, gains.filter_time, posture, min(dt, freeze, ramp), ttl)
         start = _unit("start", start)
         self.arm = arm
         self._gains = gains

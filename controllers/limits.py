@@ -6,13 +6,15 @@ The numbers are the vendor's; `SHARE` of them is what the filter lets through. O
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from controllers import spatial
+from controllers.exceptions import ControllersError
 from controllers.impedance import Record, cholesky
 from controllers.interface import Array
 
@@ -39,6 +41,11 @@ FAULTS = ("", "stop", "invalid state", "joint position", "joint velocity", "repo
 NO_FAULT, STOPPED, INVALID_STATE, BEYOND_POSITION, BEYOND_VELOCITY, REPORTED = range(6)
 
 
+JOINTWISE = ("low", "high", "velocity", "torque")
+LOWERED = (*JOINTWISE, "torque_rate", "speed", "tool_speed", "stiffness", "damping", "force", "moment", "power")
+"""What a cell may lower (`low`: raise), by the field of `ArmLimits`."""
+
+
 @dataclass(frozen=True)
 class ArmLimits:
     """A vendor's limits. Joint arrays (n,): rad, rad/s, Nm; torque_rate Nm/s.
@@ -48,7 +55,9 @@ class ArmLimits:
     force, moment, power: caps of what the law drives the tool with, N, Nm, W (ours).
     stiffness: highest (translation N/m, rotation Nm/rad) that the vendor allows. damping: highest that is stable
     at 1 kHz with room to spare (N s/m, Nm s/rad; ours).
-    manipulability: sqrt(det J J^T) under which the reference slows down, a quarter of a good pose's.
+    manipulability: sqrt(det J J^T) under which reference and joints slow down, a quarter of a good pose's.
+    maker: limits that these were lowered from, whose breach latches; None: these.
+    Raises `ControllersError` for numbers that make no sense.
     """
 
     low: Array
@@ -66,6 +75,32 @@ class ArmLimits:
     power: float = 30.0
     tool_speed: tuple[float, float] = (0.5, 2.0)
     manipulability: float = 0.02
+    maker: ArmLimits | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if name != "maker" and np.isnan(np.asarray(value, dtype=float)).any():
+                raise ControllersError(f"The limit '{name}' is {value}: give numbers.")
+            if name not in ("low", "high", "velocity_offset", "maker") and not (np.asarray(value) > 0.0).all():
+                raise ControllersError(f"The limit '{name}' is {value}: give what is above 0.")
+        if not (self.low < self.high).all():
+            raise ControllersError(f"Joint limits from {self.low} to {self.high} leave no range: raise the upper ones.")
+
+    def lowered(self, **changes: Any) -> ArmLimits:
+        """These limits with some lowered, for one cell; the maker's own stay the ones whose breach latches.
+
+        Raises `ControllersError` for one that there is not, and for one beyond what it replaces.
+        """
+        for name, value in changes.items():
+            if name not in LOWERED:
+                raise ControllersError(f"There is no limit '{name}' to lower: choose from {', '.join(LOWERED)}.")
+            old, new = np.asarray(getattr(self, name), dtype=float), np.asarray(value, dtype=float)
+            if new.shape != old.shape:
+                raise ControllersError(f"The limit '{name}' is {value}: give {old.size} numbers.")
+            if not ((new >= old) if name == "low" else (new <= old)).all():
+                raise ControllersError(f"The limit '{name}' is {value}, beyond the arm's {old}: give what lies within.")
+        arrays = {name: np.asarray(value, dtype=float) for name, value in changes.items() if name in JOINTWISE}
+        return replace(self, **{**changes, **arrays}, maker=self.maker or self)
 
     @property
     def soft(self) -> tuple[Array, Array]:
@@ -74,13 +109,17 @@ class ArmLimits:
         return middle - half, middle + half
 
 
+RANGES = ("low", "high", "velocity", "velocity_offset", "braking")
+
+
 def bounds_type(joints: int) -> np.dtype:
     """Memory of `ArmLimits` and the workspace as the tick reads them.
 
     torque, torque_rate and speed are the share that commands get. soft_low, soft_high: rad.
-    box (2, 3): low and high, m. start: quaternion that tilt and yaw (rad) are measured from.
+    box (2, 3): low and high, m. start: quaternion that tilt and yaw (rad) are measured from. maker: ranges and speeds
+    that latch.
     """
-    names = ("low", "high", "soft_low", "soft_high", "velocity", "velocity_offset", "braking", "torque")
+    names = ("soft_low", "soft_high", "torque", *RANGES)
     scalars = (
         "torque_rate",
         "force",
@@ -100,6 +139,7 @@ def bounds_type(joints: int) -> np.dtype:
             *((name, "f8") for name in scalars),
             ("box", "f8", (2, 3)),
             ("start", "f8", (4,)),
+            ("maker", [(name, "f8", (joints,)) for name in RANGES]),
         ],
         align=True,
     )
@@ -107,8 +147,9 @@ def bounds_type(joints: int) -> np.dtype:
 
 def fill_bounds(bounds: Record, limits: ArmLimits, box: Array, start: Array, tilt: float, yaw: float) -> None:
     """Writes the limits and the workspace into a record of `bounds_type`."""
-    for name in ("low", "high", "velocity", "velocity_offset", "braking"):
+    for name in RANGES:
         bounds[name] = getattr(limits, name)
+        bounds.maker[name] = getattr(limits.maker or limits, name)
     bounds.soft_low, bounds.soft_high = limits.soft
     bounds.torque, bounds.torque_rate = SHARE * limits.torque, SHARE * limits.torque_rate
     bounds.force, bounds.moment, bounds.power = limits.force, limits.moment, limits.power
@@ -206,20 +247,20 @@ def clamp_feed(bounds: Record, position: Array, quaternion: Array, twist: Array)
 
 
 @njit(cache=True)
-def speed_limit(bounds: Record, joint: int, q: float, sign: float) -> float:
-    """The vendor's joint speed (rad/s) at q, moving towards the end that `sign` points to."""
-    left = bounds.high[joint] - q if sign > 0.0 else q - bounds.low[joint]
-    braking = math.sqrt(2.0 * bounds.braking[joint] * max(0.0, left)) - bounds.velocity_offset[joint]
-    return min(bounds.velocity[joint], max(0.0, braking))
+def speed_limit(ranges: Record, joint: int, q: float, sign: float) -> float:
+    """The vendor's joint speed (rad/s) at q, moving towards the end that `sign` points to. ranges: has `RANGES`."""
+    left = ranges.high[joint] - q if sign > 0.0 else q - ranges.low[joint]
+    braking = math.sqrt(2.0 * ranges.braking[joint] * max(0.0, left)) - ranges.velocity_offset[joint]
+    return min(ranges.velocity[joint], max(0.0, braking))
 
 
 @njit(cache=True)
 def fault(bounds: Record, q: Array, dq: Array) -> tuple[int, int]:
     """(code, joint) of the first vendor limit that the arm is beyond, else (NO_FAULT, 0)."""
     for j in range(q.shape[0]):
-        if q[j] > bounds.high[j] or q[j] < bounds.low[j]:
+        if q[j] > bounds.maker.high[j] or q[j] < bounds.maker.low[j]:
             return BEYOND_POSITION, j
-        if abs(dq[j]) > speed_limit(bounds, j, q[j], dq[j]):
+        if abs(dq[j]) > speed_limit(bounds.maker, j, q[j], dq[j]):
             return BEYOND_VELOCITY, j
     return NO_FAULT, 0
 

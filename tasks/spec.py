@@ -135,7 +135,7 @@ class TaskSpec:
     name in `controllers.models`; `on` moves the task to another. home: joint angles (n,) of that arm near `start`.
     start: nominal start pose of the tool; each episode offsets it within `start_noise` (x, y, z m, yaw rad).
     anchor: the taught frame that observed poses are relative to. horizon: steps until truncation.
-    learner: overrides of the learner's defaults, by field name.
+    ttl: age of a target, s, at which the arm freezes. learner: overrides of the learner's defaults, by field name.
     """
 
     name: str
@@ -160,6 +160,7 @@ class TaskSpec:
     horizon: int = 100
     steps: int = 4000
     period: float = 0.1
+    ttl: float = 0.3
     learner: Mapping[str, Any] = field(default_factory=dict)
     arm: str = "fr3"
 

@@ -44,6 +44,7 @@ class ArmCell:
             home=self.task.home,
             start=self.task.start.quaternion,
             dt=self.model.opt.timestep,
+            ttl=self.task.ttl,
         )
         self._substeps = round(self.period / self.model.opt.timestep)
         self._tare = np.zeros(6)

@@ -116,7 +116,10 @@ def test_a_nearly_unit_quaternion_is_normalised(controller):
     np.testing.assert_array_equal(controller.arrays.target_quaternion, DOWN)
 
 
-@pytest.mark.parametrize("options", [{"frame": "world"}, {"posture": (1.0, 0.0)}, {"ttl": 0.0}, {"start": np.zeros(4)}])
+@pytest.mark.parametrize(
+    "options",
+    [{"frame": "world"}, {"posture": (1.0, 0.0)}, {"ttl": 0.0}, {"ttl": 5.0}, {"freeze": 0.0}, {"start": np.zeros(4)}],
+)
 def test_settings_that_make_no_sense_are_refused(options):
     with pytest.raises(ValueError):
         Controller(FR3, gains(), BOX, home=HOME, **({"start": DOWN} | options))

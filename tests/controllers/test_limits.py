@@ -5,11 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controllers import limits, spatial
+from controllers.exceptions import ControllersError
 from controllers.models import arm_model
 from tests.controllers.rig import DOWN, EVERYWHERE, HOME, MODEL, Rig, gains
 from tests.controllers.test_spatial import quaternions
 
 FR3 = arm_model("fr3").limits
+
+NAN = float("nan")
 
 
 def bounds(tilt=0.3, yaw=0.5, start=DOWN):
@@ -27,6 +30,35 @@ def test_fr3_is_what_its_maker_says():
     vendor = [joints[f"joint{i}"]["limit"] for i in range(1, 8)]
     for name, values in (("lower", FR3.low), ("upper", FR3.high), ("velocity", FR3.velocity), ("effort", FR3.torque)):
         np.testing.assert_allclose(values, [limit[name] for limit in vendor])
+
+
+def test_a_cell_may_only_lower_limits_and_what_latches_stays_the_makers():
+    lower = FR3.lowered(velocity=0.5 * FR3.velocity, force=40.0, high=FR3.high - 0.5)
+    assert lower.maker is FR3 and lower.lowered(force=30.0).maker is FR3
+    record, dq = np.zeros(1, limits.bounds_type(7)).view(np.recarray)[0], np.zeros(7)
+    limits.fill_bounds(record, lower, np.array([[0.3, -0.2, 0.0], [0.7, 0.2, 0.5]]), DOWN, 0.3, 0.5)
+    assert record.force == 40.0
+    dq[0] = 0.8 * FR3.velocity[0]
+    assert limits.fault(record, HOME, dq)[0] == limits.NO_FAULT
+    assert limits.fault(record, FR3.high - 0.1, np.zeros(7))[0] == limits.NO_FAULT
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"force": 101.0}, "force.*beyond"),
+        ({"velocity": FR3.velocity + 0.1}, "velocity.*beyond"),
+        ({"low": FR3.low - 0.1}, "low.*beyond"),
+        ({"torque": [1.0, 2.0]}, "torque.*7 numbers"),
+        ({"speed": (NAN, 1.0)}, "speed"),
+        ({"power": -1.0}, "power.*above 0"),
+        ({"high": FR3.low}, "no range"),
+        ({"maker": None}, "no limit 'maker'"),
+    ],
+)
+def test_limits_beyond_the_makers_are_refused_in_a_sentence(changes, words):
+    with pytest.raises(ControllersError, match=words):
+        FR3.lowered(**changes)
 
 
 def test_the_soft_range_is_four_fifths_and_holds_the_home_pose():
