@@ -86,6 +86,13 @@ def _refuse_simulated(obs: str, cell: CellConfig, task: TaskSpec) -> None:
         )
 
 
+def check_cell(config: RunConfig) -> None:
+    """Before anything is written: whether the cell can do what the run needs. Raises what `task_of` does."""
+    task = task_of(config)
+    if config.demos.isdigit() and int(config.demos) > 0:
+        refuse_simulated_expert(config, task)
+
+
 def refuse_simulated_expert(config: RunConfig, task: TaskSpec) -> None:
     """Raise `ConfigError` where the task's expert would have to demonstrate without what it reads."""
     cell = config.cell

@@ -175,6 +175,10 @@ def train(options: argparse.Namespace) -> int:
     if not config.resume:
         refuse_existing(run.path)
     check_transport(config)
+    if config.cell is not None:
+        from robot_rl.cells import check_cell
+
+        check_cell(config)
     if options.dry_run:
         _describe(config, run)
         return 0
