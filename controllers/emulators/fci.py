@@ -96,6 +96,11 @@ class Emulator:
         raise ControllersError(f"the emulator did not start: {reason[0]}")
 
     @property
+    def running(self) -> bool:
+        """Whether the process is alive."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def pid(self) -> int:
         """Of the process, for those who want to kill it."""
         assert self._process is not None

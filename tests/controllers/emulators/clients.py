@@ -6,6 +6,8 @@ import numpy as np
 import pylibfranka
 
 HOME = np.array([0.0, 0.118, 0.0, -2.3937, 0.0, 2.5116, 0.7854])
+ONTO_THE_SOCKET = np.array([0.02, 0.0, -0.075])
+"""From the task's home to 1 cm below where the peg stands on the socket, m."""
 
 
 def connect(address, control):
@@ -39,12 +41,13 @@ def idle_torque(motion, cycles=3):
 
 def hold(robot, cycles, goal=HOME, seen=None):
     """Torque control towards `goal` (7,) for so many cycles; `seen` collects the states. Returns the last one."""
-    model, motion = robot.load_model(), robot.start_torque_control()
+    model, motion, start = robot.load_model(), robot.start_torque_control(), np.zeros(7)
     for count in range(cycles):
         state, _ = motion.readOnce()
         if seen is not None:
             seen.append(state)
-        start = np.array(state.tau_J_d) if count == 0 else start
+        if count == 0:
+            start = np.array(state.tau_J_d)
         torque = start + min(1.0, count / 100) * (pull(model, state, goal) - start)
         command = pylibfranka.Torques(torque.tolist())
         command.motion_finished = count == cycles - 1

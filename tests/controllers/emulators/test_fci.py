@@ -14,11 +14,9 @@ from controllers.emulators.fci import Emulator
 from controllers.emulators.wire import ROBOT_PORT
 from controllers.exceptions import ControllersError
 from controllers.twin.plant import Plant
-from tests.controllers.emulators.clients import HOME, connect, hold, idle_torque, lower, newest, pull
+from tests.controllers.emulators.clients import HOME, ONTO_THE_SOCKET, connect, hold, idle_torque, lower, newest, pull
 
 Mode = pylibfranka.RobotMode
-ONTO_THE_SOCKET = np.array([0.02, 0.0, -0.075])
-"""From the task's home to 1 cm below where the peg stands on the socket, m."""
 
 
 def names(errors):
