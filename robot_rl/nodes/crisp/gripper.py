@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from control_msgs.action import GripperCommand
-from franka_msgs.action import Grasp, Homing, Move
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -47,17 +47,29 @@ class Gripper:
         )
         self._share = arm.host.node.create_publisher(JointState, "gripper/joint_states", STATE)
         self._fingers = arm.host.node.create_publisher(JointState, f"{NAME}/joint_states", STATE)
+        kinds: list[tuple[Any, str, Callable[[ServerGoalHandle], Any]]] = [
+            (GripperCommand, "gripper_action", self._command),
+            *self._franka_actions(),
+        ]
         group = ReentrantCallbackGroup()
         self._actions = [
             ActionServer(
                 node, kind, f"{NAME}/{name}", run, cancel_callback=lambda _: CancelResponse.ACCEPT, callback_group=group
             )
-            for kind, name, run in (
-                (Homing, "homing", self._homing),
-                (Move, "move", self._move),
-                (Grasp, "grasp", self._grasp),
-                (GripperCommand, "gripper_action", self._command),
-            )
+            for kind, name, run in kinds
+        ]
+
+    def _franka_actions(self) -> list[tuple[Any, str, Callable[[ServerGoalHandle], Any]]]:
+        """Those of franka_ros2, where its messages are installed."""
+        try:
+            from franka_msgs.action import Grasp, Homing, Move
+        except ImportError as error:
+            self._arm.host.node.get_logger().info(f"the gripper has no actions of franka_ros2 here ({error})")
+            return []
+        return [
+            (Homing, "homing", partial(self._homing, Homing)),
+            (Move, "move", partial(self._move, Move)),
+            (Grasp, "grasp", partial(self._grasp, Grasp)),
         ]
 
     # In the arm node's loop
@@ -100,18 +112,18 @@ class Gripper:
 
     # Actions, each goal in a thread of its own
 
-    def _homing(self, handle: ServerGoalHandle) -> Any:
-        return self._run(handle, self._open, lambda state: abs(state.width - self._open) < ARRIVED, Homing)
+    def _homing(self, kind: Any, handle: ServerGoalHandle) -> Any:
+        return self._run(handle, self._open, lambda state: abs(state.width - self._open) < ARRIVED, kind)
 
-    def _move(self, handle: ServerGoalHandle) -> Any:
+    def _move(self, kind: Any, handle: ServerGoalHandle) -> Any:
         width = handle.request.width
-        return self._run(handle, width, lambda state: abs(state.width - width) < ARRIVED, Move)
+        return self._run(handle, width, lambda state: abs(state.width - width) < ARRIVED, kind)
 
-    def _grasp(self, handle: ServerGoalHandle) -> Any:
+    def _grasp(self, kind: Any, handle: ServerGoalHandle) -> Any:
         """Closes until something is in the way; a thing is grasped where the fingers then stand within epsilon."""
         goal = handle.request
         low, high = goal.width - goal.epsilon.inner, goal.width + goal.epsilon.outer
-        return self._run(handle, 0.0, lambda state: low <= state.width <= high, Grasp)
+        return self._run(handle, 0.0, lambda state: low <= state.width <= high, kind)
 
     def _command(self, handle: ServerGoalHandle) -> Any:
         """`position` is one finger's, as franka_ros2 has it."""

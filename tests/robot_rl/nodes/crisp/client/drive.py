@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import rclpy
-from crisp_py.gripper.gripper import Gripper
+from crisp_py.gripper.gripper import Gripper, make_gripper
 from crisp_py.gripper.gripper_config import GripperConfig
 from crisp_py.robot import Robot
 
@@ -18,6 +18,10 @@ def settle(robot, condition, seconds=20.0):
     while not condition() and time.monotonic() < end:
         time.sleep(0.05)
     return bool(condition())
+
+
+def still(robot):
+    return np.linalg.norm(robot.end_effector_twist.linear) < 1e-3
 
 
 def home(robot, seen):
@@ -36,7 +40,6 @@ def move(robot, seen):
     goal = robot.end_effector_pose.position + np.array([0.03, -0.05, -0.03])
     robot.move_to(position=goal, speed=0.1)
     seen["moved"] = settle(robot, lambda: np.linalg.norm(robot.end_effector_pose.position - goal) < 0.003)
-    seen["speed at rest"] = float(np.linalg.norm(robot.end_effector_twist.linear))
 
 
 def push(robot, seen):
@@ -46,6 +49,7 @@ def push(robot, seen):
     axes = [f"task.k_pos_{axis}" for axis in "xyz"]
     client.set_parameters([(axis, 600.0) for axis in axes])
     seen["stiffness"] = client.get_parameters(axes)
+    settle(robot, lambda: still(robot))
     before = robot.end_effector_pose.position
     robot.set_target_wrench(force=[0.0, 3.0, 0.0])
     time.sleep(1.5)
@@ -74,8 +78,7 @@ def refused(robot, seen):
         seen["refused"] = str(error)
 
 
-def grip(config, seen, name):
-    gripper = Gripper(gripper_config=config)
+def grip(gripper, seen, name):
     gripper.wait_until_ready(timeout=90.0)
     gripper.close()
     closed = settle(gripper, lambda: gripper.value < 0.05)
@@ -84,10 +87,8 @@ def grip(config, seen, name):
 
 
 def gripper_by_topic(robot, seen):
-    """As crisp's adapter of the Franka hand has it: from 0 to 1."""
-    place = f"{robot.node.get_namespace().rstrip('/')}/gripper"
-    topics = f"{place}/gripper_position_controller/commands", f"{place}/joint_states"
-    grip(GripperConfig(0.0, 1.0, *topics), seen, "gripper by topic")
+    """crisp's own configuration of the Franka hand."""
+    grip(make_gripper("gripper_franka"), seen, "gripper by topic")
 
 
 def gripper_by_action(robot, seen):
@@ -95,7 +96,7 @@ def gripper_by_action(robot, seen):
     place = f"{robot.node.get_namespace().rstrip('/')}/franka_gripper"
     config = GripperConfig(0.0, 0.04, f"{place}/gripper_action", f"{place}/joint_states", max_delta=1.0)
     config.use_gripper_command_action = True
-    grip(config, seen, "gripper by action")
+    grip(Gripper(gripper_config=config), seen, "gripper by action")
 
 
 def unasked(robot, seen):
