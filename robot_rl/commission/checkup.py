@@ -90,7 +90,7 @@ def check_reach(patient: Patient) -> Iterator[Finding]:
     cell = patient.cell
     if cell.robot == "twin":
         yield green("reachable", "the twin is in this process")
-    elif cell.driver is not None:
+    elif isinstance(cell.driver, FrankaConfig):
         yield from _franka_answers(cell.driver)
     else:
         yield green("reachable", "asked for when it is opened")
@@ -151,7 +151,9 @@ def check_box(patient: Patient) -> Iterator[Finding]:
     box = task.workspace
     below = -float(box.low[2])
     if below > 0:
-        yield Finding("table", "red", f"the box reaches {1e3 * below:.0f} mm into the table", "raise its lower z above 0")
+        yield Finding(
+            "table", "red", f"the box reaches {1e3 * below:.0f} mm into the table", "raise its lower z above 0"
+        )
     noise = np.abs(task.start_noise[:3])
     reach = np.concatenate([box.low - (task.start.position - noise), task.start.position + noise - box.high])
     worst = float(reach.max())
@@ -192,7 +194,7 @@ def check_rates(patient: Patient) -> Iterator[Finding]:
     level = {"ok": "green", "warn": "yellow", "error": "red"}[health.level]
     told = ", ".join(f"{key} {_short(value)}" for key, value in list(health.values.items())[:8])
     detail = f"{health.message}{'; ' if told else ''}{told}"
-    yield Finding("driver", level, detail, "" if level == "green" else "see docs/cells.md, figures of a driver")  # type: ignore[arg-type]
+    yield Finding("driver", level, detail, "" if level == "green" else "docs/cells.md says what its figures mean")  # type: ignore[arg-type]
 
 
 def _short(value: object) -> str:

@@ -8,6 +8,8 @@ import yaml
 import tasks
 from controllers.cells import (
     CellConfig,
+    Limits,
+    Payload,
     arm_limits,
     cell_names,
     check_abilities,
@@ -216,3 +218,10 @@ def test_a_robot_s_cell_runs_in_simulation(name):
     backend = open_cell(cell, task, clock="lockstep")
     assert backend.wait().arm.q.shape == (7,)
     backend.close()
+
+
+def test_the_document_names_every_key():
+    text = (Path(__file__).parents[2] / "docs" / "cells.md").read_text()
+    for cls in (CellConfig, Limits, Payload, Place):
+        for item in dataclasses.fields(cls):
+            assert f"`{item.name}`" in text, item.name
