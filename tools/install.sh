@@ -22,6 +22,12 @@ has_library libEGL.so.1 || packages+=(libegl1)
 has_library libusb-1.0.so.0 || packages+=(libusb-1.0-0)
 has_library libOpenGL.so.0 || packages+=(libopengl0)
 compgen -G '/usr/lib/*/dri/swrast_dri.so' >/dev/null || compgen -G '/usr/lib/*/libgallium*.so' >/dev/null || packages+=(libgl1-mesa-dri)
+# where a compiler is, what tools/genmsg.py wants besides
+if [ "$(id -u)" = 0 ] && command -v gcc >/dev/null && [[ $(readlink -f "$(command -v "$python")") == /usr/bin/* ]]; then
+  command -v g++ >/dev/null || packages+=(g++)
+  "$python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_paths()["include"] + "/Python.h"))' ||
+    packages+=("$("$python" -c 'import sys; print("python%d.%d-dev" % sys.version_info[:2])')")
+fi
 if [ ${#packages[@]} -gt 0 ]; then
   line="apt-get update && apt-get install -y --no-install-recommends ${packages[*]}"
   command -v apt-get >/dev/null || fail "these system packages (Debian names) are missing: ${packages[*]}; install them and run make again."

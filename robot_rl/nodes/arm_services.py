@@ -74,9 +74,7 @@ class _Services:
         for parameter in parameters:
             owner, _, name = parameter.name.partition(".")
             if parameter.name == "scene_seed":
-                with self._arm.lock:
-                    self._arm.cell.reset_scene(int(parameter.value))
-                    return SetParametersResult(successful=True, reason=str(self._arm.changed()))
+                return self._draw_scene(parameter)
             if parameter.name == "stop_reason":
                 self._stop_reason = str(parameter.value)
             if name in COMPLIANCE:
@@ -88,3 +86,12 @@ class _Services:
                         )
                     self._arm.compliance[name] = np.array(parameter.value) if parameter.value else None
         return SetParametersResult(successful=True)
+
+    def _draw_scene(self, parameter: Parameter) -> SetParametersResult:
+        """Draw the twin's scene anew. Elsewhere a person does, and nothing changes."""
+        with self._arm.lock:
+            try:
+                self._arm.cell.reset_scene(int(parameter.value))
+                return SetParametersResult(successful=True, reason=str(self._arm.changed()))
+            except ControllersError as error:
+                return SetParametersResult(successful=False, reason=str(error))
