@@ -246,17 +246,23 @@ def _act(v: Views, control: Record) -> None:
 @njit(cache=True)
 def run_all(arms: tuple[tuple[Views, NDArray], ...], substeps: int) -> None:
     """`run` for the arms of one world, wherever they stand: each with its controller's record in an array (1,)."""
-    world = arms[0][0]
     for _ in range(substeps):
-        for arm in literal_unroll(arms):
-            _act(arm[0], arm[1][0])
-        _step2(world.model, world.data)
-        for arm in literal_unroll(arms):
-            feel(arm[0])
-        _step1(world.model, world.data)
-        for arm in literal_unroll(arms):
-            observe(arm[0])
-            see_from_base(arm[0])
+        _step_all(arms)
+
+
+@njit(cache=True)
+def _step_all(arms: tuple[tuple[Views, NDArray], ...]) -> None:
+    """One control period. A function of its own: what unrolled loops put on the stack goes when it returns."""
+    world = arms[0][0]
+    for arm in literal_unroll(arms):
+        _act(arm[0], arm[1][0])
+    _step2(world.model, world.data)
+    for arm in literal_unroll(arms):
+        feel(arm[0])
+    _step1(world.model, world.data)
+    for arm in literal_unroll(arms):
+        observe(arm[0])
+        see_from_base(arm[0])
 
 
 @njit(cache=True)

@@ -126,6 +126,14 @@ def test_one_is_latched_while_the_other_goes_on(tmp_path):
     assert drive(world, {"left": [0.45, 0.0, 0.3]}, 30)["left"].safety == "track"
 
 
+def test_a_long_time_passes_in_one_call(tmp_path):
+    world = make_world(tmp_path)
+    world.advance(20_000)
+    assert world.time == pytest.approx(20.0)
+    for cell in world.cells.values():
+        np.testing.assert_allclose(cell.read().arm.q, cell.task.home, atol=1e-3)
+
+
 def test_one_arm_that_waits_moves_the_clock_of_all(tmp_path):
     world = make_world(tmp_path)
     world.cells["left"].wait()
