@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import json
 import socket
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,14 @@ import numpy as np
 from controllers.emulators import memory, wire
 from controllers.emulators.faults import KINDS
 from controllers.emulators.robot import FLANGE
-from controllers.emulators.server import CONTROL_PORT, Server
+from controllers.emulators.server import CONTROL_PORT, PERIOD, Server
 from controllers.exceptions import ControllersError
 from controllers.interface import Array
 
 NAME = "robot_rl fci emulator"
+PLANNED = {"reflex": "name", "drop": "count", "disconnect": None, "stop": None, "release": None}
+"""Faults that can be planned, and what stands after their colon."""
+PLANNED_WORDS = ("reflex:NAME", "drop:COUNT", "disconnect", "stop", "release")
 
 
 class Control:
@@ -101,10 +105,31 @@ class Service:
     def __init__(self, server: Server) -> None:
         self._server = server
 
+    def plan(self, seconds: float, words: str) -> None:
+        """Let a fault come at a second of the robot's time: `reflex:joint_reflex`, `drop:20`, `stop`, `disconnect`.
+
+        Raises `ControllersError` for a fault that there is not.
+        """
+        kind, _, argument = words.partition(":")
+        if kind not in PLANNED or bool(argument) != (PLANNED[kind] is not None):
+            raise ControllersError(f"there is no fault {words!r} to plan; choose one of {', '.join(PLANNED_WORDS)}")
+        request: dict[str, Any] = {"kind": kind}
+        if kind == "reflex":
+            error_index(argument)
+        elif kind == "drop" and not argument.isdigit():
+            raise ControllersError(f"{words!r} drops {argument} commands: give a whole number")
+        if PLANNED[kind] is not None:
+            request[str(PLANNED[kind])] = argument
+        cycle = round(seconds / PERIOD)
+        self._server.events = sorted(
+            [*self._server.events, (cycle, partial(self._fault, request))], key=lambda event: event[0]
+        )
+
     def __call__(self, line: bytes) -> bytes:
         try:
             request = json.loads(line)
             answer = self._answer(str(request.pop("do")), request)
+            self._server.tell()
         except (ControllersError, ValueError, TypeError, KeyError, AttributeError) as error:
             return json.dumps({"ok": False, "error": f"{type(error).__name__}: {error}"}).encode()
         return json.dumps({"ok": True, **answer}).encode()
@@ -179,7 +204,6 @@ class Service:
             link.set(drop=0.0, burst=0, delay=0, reorder=0.0)
         else:
             raise ControllersError(f"there is no fault {kind!r}; choose one of {', '.join(KINDS)}")
-        server.tell()
         return {}
 
 

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -36,6 +37,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--drop", type=float, default=0.0, metavar="SHARE", help="commands lost, 0 to 1")
     parser.add_argument("--delay", type=int, default=0, metavar="CYCLES", help="commands late by this many ms")
     parser.add_argument("--reorder", type=float, default=0.0, metavar="SHARE", help="commands overtaken, 0 to 1")
+    parser.add_argument(
+        "--at", nargs=2, action="append", default=[], metavar=("SECONDS", "FAULT"),
+        help="a fault at a second of the robot's time: reflex:NAME, drop:COUNT, disconnect, stop, release",
+    )  # fmt: skip
     parser.add_argument("--fault", metavar="ERROR", help="start in this error, as an arm that stopped before")
     parser.add_argument("--user-stop", action="store_true", help="start with the user stop pressed")
     parser.add_argument("--no-gripper", action="store_true", help="no hand is connected")
@@ -60,7 +65,10 @@ def serve(options: argparse.Namespace) -> int:
     robot.warm_up()
     gripper = None if options.no_gripper else Gripper(plant)
     server = Server(robot, gripper, options.address, options.clock, link, options.server_version)
-    server.service, server.parent = Service(server), options.parent
+    service = Service(server)
+    server.service, server.parent = service, options.parent
+    for seconds, words in options.at:
+        service.plan(_seconds(seconds), words)
     if options.fault:
         robot.reflex(error_index(options.fault))
     robot.user_stop(options.user_stop)
@@ -71,11 +79,19 @@ def serve(options: argparse.Namespace) -> int:
     return 0
 
 
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ControllersError(f"--at {text!r}: give seconds, and a fault") from error
+
+
 class Emulator:
     """The emulator as a process: `with Emulator(task="reach") as robot: pylibfranka.Robot(robot.address, ...)`.
 
     address: None takes a loopback address that is free. options: as the command line's, with underscores
-    (`no_gripper=True`). Raises `ControllersError` with the emulator's own sentence if it does not come up.
+    (`no_gripper=True`, `at=[(3.0, "stop")]`). Raises `ControllersError` with the emulator's own sentence if it does
+    not come up.
     """
 
     def __init__(self, *, address: str | None = None, clock: str = "lockstep", **options: Any) -> None:
@@ -88,10 +104,15 @@ class Emulator:
         """Start it and wait until it answers."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith(READY):
-                return
-        _, errors = self._process.communicate(timeout=FIRST_WAIT)
+        patience = threading.Timer(FIRST_WAIT, self._process.kill)
+        patience.start()
+        try:
+            for line in self._process.stdout:
+                if line.startswith(READY):
+                    return
+            _, errors = self._process.communicate()
+        finally:
+            patience.cancel()
         reason = errors.strip().splitlines()[-1:] or ["it said nothing"]
         raise ControllersError(f"the emulator did not start: {reason[0]}")
 
@@ -146,6 +167,8 @@ def _arguments(options: dict[str, Any]) -> list[str]:
         flag = f"--{name.replace('_', '-')}"
         if value is True:
             words.append(flag)
+        elif isinstance(value, (list, tuple)):
+            words += [word for pair in value for word in (flag, *map(str, pair))]
         elif value is not False and value is not None:
             words += [flag, str(value)]
     return words

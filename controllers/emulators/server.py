@@ -7,6 +7,7 @@ of a motion nothing moves either; states go on, since clients read two before th
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import socket
@@ -23,14 +24,15 @@ from controllers.emulators.gripper import Gripper
 from controllers.emulators.ports import Connection, accept, listen
 from controllers.emulators.requests import GripperPort, RobotPort
 from controllers.emulators.robot import Robot
+from controllers.emulators.wire import Mode
 
 Clock = Literal["realtime", "lockstep"]
 CONTROL_PORT = 1339
 PERIOD = 0.001
 GRIPPER_EVERY = 20
 """Cycles between two states of the gripper."""
-WATCH_EVERY = 512
-"""States between two looks whether the parent process is still there."""
+TIMER_SLACK = 29
+"""Linux's `PR_SET_TIMERSLACK`: by how many ns the kernel may put off a wake-up to save others; 50 us by itself."""
 LATE = 0.003
 """s by which the clock may be behind before it gives them up: the emulator's own delays are no fault of a client."""
 AGAIN = (0.002, 0.1)
@@ -45,7 +47,8 @@ class Server:
     """Serves one robot at `address`; gripper None leaves its port closed. Raises `ControllersError`.
 
     service: answers a line of the service port. running: false ends `run`; so does the end of the process `parent`.
-    late: s by which the ticks of the real time were late, a ring; overruns: cycles given up.
+    events: what happens, by the robot's cycles, in order. late: s by which the ticks of the real time were late, a
+    ring; overruns: cycles given up.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Server:
         self.service: Callable[[bytes], bytes] | None = None
         self.running = True
         self.parent: int | None = None
+        self.events: list[tuple[int, Callable[[], object]]] = []
         self.message_id = 0
         self.late, self.overruns = np.zeros(60_000), 0
         self._robot_port = RobotPort(robot, arm_urdf(robot.plant.arm), version, self._show)
@@ -100,6 +104,7 @@ class Server:
     # Clocks.
 
     def _realtime(self) -> None:
+        ctypes.CDLL(None).prctl(TIMER_SLACK, ctypes.c_ulong(1000), 0, 0, 0)
         tick = time.perf_counter()
         while self.running:
             tick += PERIOD
@@ -125,7 +130,7 @@ class Server:
         command = self._newest()
         if command is None:
             self._send_fingers()  # the hand's client gives up after a second without a state
-        if not self.robot.moving:
+        if self.robot.mode != Mode.MOVE:
             return
         if command is not None and int(command["message_id"]) >= (self.message_id if started else self._first_id):
             self.advance(command)
@@ -147,6 +152,8 @@ class Server:
 
     def advance(self, command: np.void | None) -> None:
         """One millisecond of robot and hand."""
+        while self.events and self.robot.counts["cycles"] >= self.events[0][0]:
+            self.events.pop(0)[1]()
         self.robot.cycle(self.link.carry(command) if self.robot.moving else None)
         if self.gripper is not None:
             self.gripper.step(PERIOD)
@@ -163,6 +170,8 @@ class Server:
 
     def _serve(self, timeout: float, udp: bool = False) -> None:
         """Handle what arrives over TCP within timeout (s); returns early, with `udp` also for a command over UDP."""
+        if self.parent is not None and os.getppid() != self.parent:
+            self.running = False
         wanted = [*self._listeners, *self._clients]
         if udp:
             wanted.append(self._udp)
@@ -257,8 +266,6 @@ class Server:
     def _send_state(self) -> None:
         self.message_id += 1
         self._shown = time.perf_counter()
-        if self.message_id % WATCH_EVERY == 0 and self.parent is not None and os.getppid() != self.parent:
-            self.running = False
         client = self._client("arm")
         if client is not None and client.udp is not None:
             self._udp.sendto(self.robot.packer.pack(self.message_id), client.udp)

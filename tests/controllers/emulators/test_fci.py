@@ -248,6 +248,18 @@ def test_an_arm_that_comes_up_in_a_fault_without_a_hand():
         assert newest(robot).robot_mode == Mode.Idle
 
 
+def test_faults_come_when_they_were_planned():
+    with (
+        Emulator(task="reach", at=[(0.2, "reflex:power_limit_violation")]) as emulator,
+        Control(emulator.address) as control,
+    ):
+        robot = connect(emulator.address, control)
+        seen = []
+        with pytest.raises(pylibfranka.ControlException, match="power_limit_violation"):
+            hold(robot, 400, np.array(robot.read_once().q), seen)
+        assert 150 < len(seen) <= 201
+
+
 def test_another_firmware_is_turned_down_at_connect():
     with (
         Emulator(task="reach", server_version=5) as emulator,
@@ -261,6 +273,8 @@ def test_another_firmware_is_turned_down_at_connect():
     [
         (["--task", "nothing"], "there is no task 'nothing'"),
         (["--fault", "joint_reflexx"], "did you mean 'joint_reflex'"),
+        (["--at", "1", "rain"], "there is no fault 'rain' to plan"),
+        (["--at", "x", "stop"], "give seconds, and a fault"),
         (["--drop", "2"], "give a number from 0 to 1"),
         (["--address", "192.0.2.1"], "cannot listen on 192.0.2.1:1337"),
     ],
