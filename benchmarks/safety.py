@@ -3,6 +3,8 @@
 Each command holds for 1 to 500 ms. After every millisecond of physics a compiled loop compares what the arm does (its
 joints, the torques applied and their rates, the tool) with the maker's own limits and the workspace. The filter works
 at 80 % of the former; a violation is anything beyond 100 %, or a tool out of its box by more than the margin.
+
+Then how soon the arm stands still (`benchmarks.stops`), in the twin and through the emulator when processes die.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy as np
 from numba import njit
 
 import tasks
+from benchmarks import stops
 from benchmarks.adversary import Adversary
 from benchmarks.common import Figure, Partial, at_least, at_most, main, progress
 from controllers import limits
@@ -164,10 +167,22 @@ def measure(quick: bool) -> list[Figure]:
     total = QUICK if quick else COMMANDS
     kept = Partial("safety", quick)
     each = min(BLOCK, total // len(SCENES))
-    items = [(name, number) for number in range(total // each // len(SCENES)) for name in SCENES]
+    rounds = -(-total // (each * len(SCENES)))
+    items = [(name, number) for number in range(rounds) for name in SCENES]
     with multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
         blocks = list(pool.imap_unordered(partial(_stored, kept, each), items))
-    return _figures(blocks)
+    return _figures(blocks) + _stops(kept, quick)
+
+
+def _stops(kept: Partial, quick: bool) -> list[Figure]:
+    """How soon the arm stands, in the twin and through the emulator under full load."""
+    rows = kept.once("stops-twin", lambda: [vars(stop) for stop in stops.in_twin(30 if quick else 1000)])
+    for victim in stops.KILLED:
+        for number in range(2 if quick else 30):
+            progress(f"killing the {victim}, {number + 1}")
+            kill = partial(stops.through_emulator, victim, number)
+            rows.append(kept.once(f"stops-{victim}-{number:02d}", lambda kill=kill: vars(kill())))  # type: ignore[misc]
+    return [Figure(*row) for row in stops.percentiles([stops.Stop(**row) for row in rows])]
 
 
 def _figures(blocks: list[Block]) -> list[Figure]:
