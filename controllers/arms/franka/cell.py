@@ -18,7 +18,7 @@ from controllers.arms.franka.plan import STEP, Plan
 from controllers.arms.franka.process import Child, Gone
 from controllers.arms.franka.robot import library_version
 from controllers.arms.franka.shared import Memory, bytes_of, text_of
-from controllers.exceptions import ArmLatched, CellTimeout, CommandRejected, ControllersError
+from controllers.exceptions import ArmLatched, CellTimeout, CommandRejected, ControllersError, SettingsError
 from controllers.interface import Abilities, ArmState, Array, GripperState, Health, Pose, PoseTarget, Reading
 from controllers.limits import ArmLimits
 from controllers.models import arm_model
@@ -54,13 +54,17 @@ class FrankaCell:
         self.joint_names = arm_model(config.arm).joint_names()
         self.robot_description = robot_description(arm_model(config.arm))
         plan = Plan.of(config, allowed_limits(config.arm, limits), task, clock == "lockstep")
-        plan.controller()  # refuses gains that the arm does not allow, before anything moves
+        try:
+            plan.controller()
+        except ValueError as error:
+            raise SettingsError(f"task {task.name}: {error}") from error
         self._lockstep, self._plan = plan.lockstep, plan.to_json()
         self._emulator = self._find(clock)
         self.abilities = self._abilities()
         self._lock = threading.RLock()
         self._tare = np.zeros(6)
         self._gone = ""
+        self._closed = False
         self._owner = ""
         self._tick = 0
         self._memory = Memory()
@@ -178,8 +182,11 @@ class FrankaCell:
         )
 
     def close(self) -> None:
-        """The arm holds, then its motion ends; the driver and the hand's process end."""
+        """The arm holds, then its motion ends; the driver and the hand's process end. Once closed it stays so."""
         with self._lock:
+            if self._closed:
+                return
+            self._closed = True
             if self._hand is not None:
                 self._hand.close()
                 self._hand = None

@@ -36,6 +36,9 @@ class FrankaConfig:
     payload_mass: float = option(0.0, "mass on the flange beyond the hand, kg")
     payload_centre: tuple[float, float, float] = option((0.0, 0.0, 0.0), "its centre of mass in the flange's frame, m")
     payload_inertia: tuple[float, float, float] = option((0.0, 0.0, 0.0), "about the centre, along the axes, kg m2")
+    rotor_inertia: tuple[float, ...] = option(
+        (0.1,) * 7, "of each motor seen through its gear, which libfranka's mass leaves out (an estimate), kg m2"
+    )
     torque_thresholds: tuple[float, ...] = option(
         (60.0, 60.0, 50.0, 50.0, 20.0, 20.0, 20.0), "external torque at each joint that counts as a collision, Nm"
     )
@@ -56,6 +59,7 @@ class FrankaConfig:
         _check("ttl", self.ttl, 0.01, 1.0, "s")
         _check_vector("payload_centre", self.payload_centre, 3, 1.0, "m")
         _check_vector("payload_inertia", self.payload_inertia, 3, 1.0, "kg m2", least=0.0)
+        _check_vector("rotor_inertia", self.rotor_inertia, 7, 1.0, "kg m2", least=0.0)
         _check_vector("torque_thresholds", self.torque_thresholds, 7, HIGHEST_THRESHOLD, "Nm", least=1.0)
         _check_vector("force_thresholds", self.force_thresholds, 6, HIGHEST_THRESHOLD, "N or Nm", least=1.0)
 
@@ -81,7 +85,7 @@ def allowed_limits(arm: str, limits: ArmLimits | None) -> ArmLimits:
     maker = arm_model(arm).limits
     if limits is None:
         return maker
-    for name in vars(maker):
+    for name in vars(maker).keys() - {"maker"}:
         ours, theirs = np.asarray(getattr(limits, name)), np.asarray(getattr(maker, name))
         if ours.shape != theirs.shape:
             raise SettingsError(f"{name} has {ours.size} values, but the {arm} needs {theirs.size}.")

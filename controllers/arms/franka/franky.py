@@ -18,7 +18,7 @@ from controllers.arms.franka.robot import (
     ConnectionLost,
     Measured,
     RobotStopped,
-    check_setup,
+    await_setup,
     nominal_to_tool,
     patiently,
     reason_of,
@@ -78,6 +78,7 @@ class Franky:
         self._failures = tuple(getattr(franky, name) for name in names)  # they share no base but Exception
         self._clip = np.maximum(-clip[:6], clip[6:])
         self._home = home
+        self._rotors = np.diag(config.rotor_inertia)
         self._robot: Any = None
         self._motion: Any = None
         self._state: Any = None
@@ -106,15 +107,19 @@ class Franky:
             robot.set_k(list(np.eye(4).ravel()))
             robot.set_load(config.payload_mass, list(config.payload_centre), np.diag(config.payload_inertia).ravel())
             robot.set_collision_behavior([0.5 * t for t in torque], torque, [0.5 * f for f in force], force)
-            state = robot.state
+            await_setup(config, self.setup)
         except api.NetworkException as error:
             self._lose(error)
         except self._failures as error:
             raise ControllersError(
                 f"the robot refuses tool, payload or thresholds: {reason_of(str(error))}."
             ) from error
-        check_setup(config, state.F_T_EE.matrix, state.m_load, state.F_x_Cload, np.diag(state.I_load))
-        self._take(state)
+
+    def setup(self) -> tuple[Array, float, Array, Array]:
+        """Tool and payload as the newest state shows them; see `check_setup`."""
+        self.look()
+        state = self._state
+        return state.F_T_EE.matrix, state.m_load, state.F_x_Cload, np.diag(state.I_load)
 
     def trouble(self) -> str:
         """Why the robot could not move now, by the newest state; empty when it could."""
@@ -228,7 +233,7 @@ class Franky:
         measured, model = self.measured, self._robot.model
         self._state, measured.arrived = state, time.monotonic_ns()
         measured.q[:], measured.dq[:], measured.tau[:] = state.q, state.dq, state.tau_J_d
-        measured.bias[:], measured.mass[:] = model.coriolis(state), model.mass(state)
+        measured.bias[:], measured.mass[:] = model.coriolis(state), model.mass(state) + self._rotors
         measured.jacobian[:] = model.zero_jacobian(self._api.Frame.EndEffector, state)
         measured.position[:] = state.O_T_EE.translation
         spatial.normalise(state.O_T_EE.quaternion, measured.quaternion)

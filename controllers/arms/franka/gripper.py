@@ -1,7 +1,8 @@
 """The Franka Hand in a process of its own: its calls last as long as the fingers move, and must hold up nobody.
 
-Closing grasps, with force; opening moves. Through franky's hand, where it is installed, the width is measured while the
-fingers move; pylibfranka blocks meanwhile, so the width stands still until they have arrived.
+Closing altogether grasps, with force; to any other opening the fingers move. Through franky's hand, where it is
+installed, the width is measured while the fingers move; pylibfranka blocks meanwhile, so that the width stands still
+until they have arrived.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ PATIENCE = 20.0
 """Time for the hand's process to connect, s."""
 CHANGE, GAP = 0.001, 0.002
 """m: a smaller change of the target is none; something is grasped when the fingers stand this far before the target."""
+CLOSED = 0.005
+"""A target below this opening, m, asks to close on whatever is there."""
 ANYTHING = 1.0
 """Tolerance of a grasp, m: whatever is between the fingers will do."""
 PACE = 0.01
@@ -171,7 +174,7 @@ def serve(fingers: Fingers, record: Any, parent: int) -> None:
             record["failures"] += not done
         if int(record["asked"]) != asked:
             asked, target = int(record["asked"]), float(record["target"])
-            fingers.go(target, closing=target < float(record["width"]))
+            fingers.go(target, closing=target < CLOSED)
         time.sleep(PACE)
 
 

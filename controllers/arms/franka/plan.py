@@ -71,9 +71,13 @@ def _numbers(value: Any) -> Any:
 
 
 def _record(cls: type[Record], parts: dict[str, Any]) -> Record:
-    """A dataclass whose lists are arrays, except pairs, which it holds as tuples."""
-    made = {
-        name: (tuple(part) if len(part) == 2 else np.array(part)) if isinstance(part, list) else part
-        for name, part in parts.items()
-    }
+    """A dataclass whose lists are arrays, except pairs, which are tuples; what lies in it is of its own kind."""
+    made: dict[str, Any] = {}
+    for name, part in parts.items():
+        if isinstance(part, dict):
+            made[name] = _record(cls, part)
+        elif isinstance(part, list):
+            made[name] = tuple(part) if len(part) == 2 else np.array(part)
+        else:
+            made[name] = part
     return cls(**made)

@@ -43,6 +43,7 @@ class Child:
             self._process.stdin.write(plan.encode())
             self._process.stdin.close()
         self._exit = os.pidfd_open(self._process.pid)
+        self._open: tuple[int, ...] = (self._bell, self._answered, self._exit)
         self._poll = select.poll()
         for fd in (self._answered, self._exit):
             self._poll.register(fd, select.POLLIN)
@@ -95,8 +96,9 @@ class Child:
             self._process.wait(GRACE)
         except subprocess.TimeoutExpired:
             self.kill()
-        for fd in (self._bell, self._answered, self._exit):
+        for fd in self._open:
             os.close(fd)
+        self._open = ()
 
     def terminate(self) -> None:
         """Tell it to end."""

@@ -29,12 +29,20 @@ SAME_POSE, SAME_MASS = 1e-4, 1e-3
 """m (and rad), kg: how far what the robot says may be from what it was told; it answers in single precision."""
 
 
+SETTLING = 100
+"""States within which it shows what it was told."""
+
+
 class RobotStopped(ControllersError):
     """The robot ended the motion by itself: a reflex, a fault or its user stop. The connection stands."""
 
 
 class ConnectionLost(ControllersError):
     """The robot does not answer any more."""
+
+
+class NotAsTold(ControllersError):
+    """The robot does not show the tool or payload that it was told."""
 
 
 class Measured:
@@ -125,15 +133,15 @@ def nominal_to_tool(nominal: Any) -> list[float]:
 
 
 def check_setup(config: FrankaConfig, tool: Array, mass: float, centre: Array, inertia: Array) -> None:
-    """Raises `ControllersError` where the robot does not show what it was told.
+    """Raises `NotAsTold` where the robot does not show what it was told.
 
     tool (4, 4): F_T_EE. mass (kg), centre (3,) and inertia (3,): of the payload, as it says.
     """
     away = np.abs(tool - tool_frame()).max()
     if away > SAME_POSE:
-        raise ControllersError(f"the robot's tool frame is {away * 1e3:.1f} mm off after setting it: set it in Desk.")
+        raise NotAsTold(f"the robot's tool frame is {away * 1e3:.1f} mm off after setting it: set it in Desk.")
     if abs(mass - config.payload_mass) > SAME_MASS:
-        raise ControllersError(
+        raise NotAsTold(
             f"the robot says its payload is {mass:.3f} kg after being told {config.payload_mass:g} kg: "
             "check payload_mass."
         )
@@ -142,10 +150,21 @@ def check_setup(config: FrankaConfig, tool: Array, mass: float, centre: Array, i
         ("inertia", inertia, config.payload_inertia),
     ):
         if config.payload_mass > 0 and np.abs(np.subtract(said, told)).max() > SAME_MASS:
-            raise ControllersError(
+            raise NotAsTold(
                 f"the robot says its payload's {name} is {np.round(said, 4).tolist()} after being told "
                 f"{list(told)}: check payload_{name}."
             )
+
+
+def await_setup(config: FrankaConfig, setup: Callable[[], tuple[Array, float, Array, Array]]) -> None:
+    """Until the robot's states, which come later than its answers, show what it was told. Raises as `check_setup`."""
+    for _ in range(SETTLING):
+        try:
+            check_setup(config, *setup())
+        except NotAsTold:
+            continue
+        return
+    check_setup(config, *setup())
 
 
 def flags_of(errors: Any) -> str:
@@ -201,6 +220,7 @@ class Franka:
         self._api, self._config = pylibfranka, config
         names = ("FrankaException", "ControlException", "CommandException", "InvalidOperationException")
         self._failures = tuple(getattr(pylibfranka, name) for name in names)  # they share no base but Exception
+        self._rotors = np.diag(config.rotor_inertia)
         self._robot: Any = None
         self._model: Any = None
         self._control: Any = None
@@ -229,16 +249,20 @@ class Franka:
             inertia = list(np.diag(config.payload_inertia).ravel())
             robot.set_load(config.payload_mass, list(config.payload_centre), inertia)
             robot.set_collision_behavior([0.5 * t for t in torque], torque, [0.5 * f for f in force], force)
-            state = robot.read_once()
+            await_setup(config, self.setup)
         except self._api.NetworkException as error:
             self._lose(error)
         except self._failures as error:
             raise ControllersError(
                 f"the robot refuses tool, payload or thresholds: {reason_of(str(error))}."
             ) from error
-        tool, said = np.reshape(state.F_T_EE, (4, 4)).T, np.diag(np.reshape(state.I_load, (3, 3)))
-        check_setup(config, tool, state.m_load, state.F_x_Cload, said)
-        self._take(state)
+
+    def setup(self) -> tuple[Array, float, Array, Array]:
+        """Tool and payload as the next state shows them; see `check_setup`."""
+        self.look()
+        state = self._state
+        inertia = np.diag(np.reshape(state.I_load, (3, 3)))
+        return np.reshape(state.F_T_EE, (4, 4)).T, state.m_load, np.array(state.F_x_Cload), inertia
 
     def trouble(self) -> str:
         """Why the robot could not move now, by the newest state; empty when it could."""
@@ -331,6 +355,7 @@ class Franka:
             np.array(state.O_F_ext_hat_K), measured.q, measured.dq, measured.jacobian, measured.mass,
             measured.position, measured.quaternion, measured.twist, measured.wrench,
         )  # fmt: skip
+        measured.mass += self._rotors
         row: Any = measured.record[0]
         row["mode"] = state.robot_mode.value
         row["robot_time"] = round(state.time.to_sec() * 1e3)

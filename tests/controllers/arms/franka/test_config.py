@@ -39,7 +39,7 @@ def test_what_cannot_be_is_refused_in_one_sentence(values, said):
 def test_the_makers_limits_hold_unless_lower_ones_are_given():
     maker = arm_model("fr3").limits
     assert allowed_limits("fr3", None) is maker
-    lower = dataclasses.replace(maker, velocity=0.5 * maker.velocity, force=30.0)
+    lower = maker.lowered(velocity=0.5 * maker.velocity, force=30.0)
     assert allowed_limits("fr3", lower) is lower
 
 

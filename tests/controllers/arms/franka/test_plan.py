@@ -9,7 +9,7 @@ from tasks.peg_insert.task import SPEC
 
 
 def test_a_plan_survives_json_bit_by_bit():
-    limits = dataclasses.replace(arm_model("fr3").limits, force=33.3)
+    limits = arm_model("fr3").limits.lowered(force=33.3)
     plan = Plan.of(FrankaConfig("127.0.0.1", payload_mass=0.1), limits, SPEC, lockstep=True)
     back = Plan.from_json(plan.to_json())
     assert back.config == plan.config
@@ -17,6 +17,9 @@ def test_a_plan_survives_json_bit_by_bit():
     for name in ("limits", "gains", "workspace"):
         ours, theirs = getattr(plan, name), getattr(back, name)
         for field in dataclasses.fields(ours):
+            if field.name == "maker":
+                assert (theirs.maker.velocity == arm_model("fr3").limits.velocity).all()
+                continue
             assert np.array_equal(getattr(ours, field.name), getattr(theirs, field.name)), field.name
     assert (back.home == plan.home).all()
     assert (back.start == plan.start).all()
