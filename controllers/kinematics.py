@@ -16,7 +16,7 @@ DAMPING = 0.05
 """Of the least squares, m and rad: how far a singularity is felt."""
 TOLERANCE = 1e-6
 """m and rad at which a solution has arrived."""
-STRIDE, STEPS = 0.5, 200
+STRIDE, STEPS = 0.5, 100
 """Largest change of a joint in one step, rad, and steps before a search gives up."""
 MARGIN = 0.1
 """A solution stays this far inside the soft range, rad."""
@@ -40,7 +40,7 @@ class Kinematics:
         tool, joints = self._frames(q)
         return np.array([[*np.cross(f[:3, 2], tool[:3, 3] - f[:3, 3]), *f[:3, 2]] for f in joints]).T
 
-    def solve(self, goal: Pose, *, seeds: int = 30) -> Array:
+    def solve(self, goal: Pose, *, seeds: int = 12) -> Array:
         """Joint angles (n,) inside the soft range that put the tool at `goal`, as near to the arm's home as was found.
 
         Damped least squares from the arm's home and from random places (the same in every call).

@@ -78,3 +78,60 @@ def test_a_scene_that_does_not_exist_is_named(tmp_path):
     task.scene.unlink()
     with pytest.raises(SceneError, match=r"scene.xml does not exist"):
         compose(task)
+
+
+PAIR = """
+<mujoco>
+  <worldbody>
+    <body name="plate" pos="0.45 0 0.2">
+      <geom name="plate" type="box" size="0.1 0.1 0.01" contype="0" conaffinity="0"/>
+    </body>
+    <body name="grasped">
+      <geom name="peg" type="capsule" size="0.008" fromto="0 0 0 0 0 0.03" mass="0.1" contype="0" conaffinity="0"/>
+    </body>
+  </worldbody>
+  <contact><pair geom1="peg" geom2="plate" condim="4" friction="0.7 0.6 0.01 0.002 0.003" margin="0.002"/></contact>
+</mujoco>
+"""
+
+
+def test_an_explicit_pair_between_grasped_and_scene_survives_with_its_numbers(tmp_path):
+    model = compose(make_task(tmp_path, PAIR))
+    assert model.npair == 1
+    geoms = {model.geom(int(model.pair_geom1[0])).name, model.geom(int(model.pair_geom2[0])).name}
+    assert geoms == {"peg", "plate"}
+    assert (model.pair_dim[0], model.pair_margin[0]) == (4, 0.002)
+    np.testing.assert_allclose(model.pair_friction[0], [0.7, 0.6, 0.01, 0.002, 0.003])
+
+
+def touching(model, data):
+    """Pairs of bodies in contact."""
+    mujoco.mj_forward(model, data)
+    return {
+        tuple(sorted(model.body(model.geom_bodyid[geom]).name for geom in contact.geom)) for contact in data.contact
+    }
+
+
+WALL = """
+<mujoco>
+  <worldbody>
+    <body name="wall" pos="0.0 0.0 0.7"><geom type="box" size="0.15 0.3 0.15"/></body>
+  </worldbody>
+</mujoco>
+"""
+
+
+@pytest.mark.parametrize("name", ["fr3", "panda", "ur5e"])
+def test_links_touch_the_scene_where_asked_and_never_their_own_arm(tmp_path, name):
+    task = make_task(tmp_path, WALL).on(name)
+    for collide in (False, True):
+        model = compose(task, collide=collide)
+        data = mujoco.MjData(model)
+        data.qpos[: len(task.home)] = task.home
+        pairs = touching(model, data)
+        assert bool(pairs) == collide
+        assert all("wall" in pair for pair in pairs)
+    folded = arm_model(name).limits.low  # every joint at its end: the arm runs into itself
+    data.qpos[: len(folded)] = folded
+    own = {pair for pair in touching(model, data) if not {"wall", "world"} & set(pair)}
+    assert own == set()

@@ -6,6 +6,7 @@ import pytest
 
 from controllers.controller import Controller, tick
 from controllers.interface import Pose, PoseTarget
+from controllers.models import MODELS
 from controllers.twin import TwinCell
 from controllers.twin.plant import Plant
 from tasks.spec import GripperSpec
@@ -14,12 +15,13 @@ from tests.controllers.twin.scenes import DOWN, PEG, PLATE, make_task
 GOAL = Pose(np.array([0.45, 0.0, 0.2]), DOWN)
 
 
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("scene", [PLATE, PEG, PEG.replace('name="grasped"', 'name="grasped" gravcomp="1"')])
-def test_the_robot_holds_itself_and_its_load_up(tmp_path, scene):
-    plant = Plant(make_task(tmp_path, scene))
+def test_the_robot_holds_itself_and_its_load_up(tmp_path, scene, name):
+    plant = Plant(make_task(tmp_path, scene).on(name))
     before = plant.pose.position
     for _ in range(500):
-        plant.push(np.zeros(7))
+        plant.push(np.zeros(len(plant.arm.joints)))
     assert np.abs(plant.pose.position - before).max() < 2e-5
     assert plant.time == pytest.approx(0.5)
     np.testing.assert_allclose(plant.tau, plant.gravity, atol=1e-3)
