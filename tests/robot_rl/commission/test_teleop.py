@@ -1,4 +1,7 @@
 import dataclasses
+import os
+import pty
+import threading
 
 import numpy as np
 import pytest
@@ -131,3 +134,36 @@ def test_the_hand_guides_where_the_arm_gives_way(session):
     left = session.settle().arm.pose.position
     assert left[1] - before[1] > 0.02
     np.testing.assert_allclose(session.hold(0.5).arm.pose.position, left, atol=2e-3)
+
+
+def test_keys_jog_in_a_terminal(session, console, monkeypatch):
+    """Through a terminal of the test's own: two presses of a, one of an unknown key, then q."""
+    ours, theirs = pty.openpty()
+    before = session.read().arm.pose.position
+    try:
+        with open(theirs, closefd=False) as terminal:
+            monkeypatch.setattr("sys.stdin", terminal)
+            threading.Timer(0.2, lambda: os.write(ours, b"a")).start()
+            threading.Timer(0.4, lambda: os.write(ours, b"a")).start()
+            threading.Timer(0.6, lambda: os.write(ours, b"?")).start()
+            threading.Timer(0.8, lambda: os.write(ours, b"q")).start()
+            (found,) = teleop(session, Wishes(only=["jog"]), lambda _: True, console)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert (found.level, found.detail) == ("green", "2 steps by hand")
+    assert session.settle().arm.pose.position[1] - before[1] == pytest.approx(0.004, abs=1e-3)
+
+
+def test_space_stops_and_latches(session, console, monkeypatch):
+    ours, theirs = pty.openpty()
+    try:
+        with open(theirs, closefd=False) as terminal:
+            monkeypatch.setattr("sys.stdin", terminal)
+            threading.Timer(0.2, lambda: os.write(ours, b" ")).start()
+            (found,) = teleop(session, Wishes(only=["jog"]), lambda _: True, console)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert found.level == "red"
+    assert session.read().safety == "latched"
