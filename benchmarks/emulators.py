@@ -1,4 +1,4 @@
-"""The emulated Franka behind its maker's client: speed, timing, and its reflexes at 99 and 101 % of their limits."""
+"""The emulated Franka behind its maker's client: speed, timing, reflexes at 99 and 101 %, and our driver on it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import driver
 from benchmarks.common import Figure, at_least, at_most, main, progress
 from benchmarks.reflexes import CASES, outcome, resting_robot
 from controllers.emulators.control import Control
@@ -19,9 +20,10 @@ FRANKY = Path(__file__).with_name("client_franky.py")
 
 
 def measure(quick: bool) -> list[Figure]:
-    """All figures; quick: shorter motions."""
+    """All figures; quick: shorter motions, fewer episodes."""
     seconds = 5.0 if quick else 20.0
-    return [*_lockstep(seconds), *_franky(seconds), *_realtime(seconds), *_reflexes()]
+    through = [*driver.tracking(), *driver.transfer(quick)]
+    return [*_lockstep(seconds), *_franky(seconds), *_realtime(seconds), *_reflexes(), *through]
 
 
 def _lockstep(seconds: float) -> list[Figure]:

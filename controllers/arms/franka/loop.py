@@ -204,6 +204,7 @@ class Driver:
             self._phase = IDLE
         try:
             self.robot.look()
+            self.robot.look()  # what was first in the socket may be old
             self.robot.clear_errors()
             self.robot.configure()
             self.controller.recover()

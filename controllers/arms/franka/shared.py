@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from controllers.exceptions import ControllersError
 
 JOINTS = 7
-BIN, BINS = 10_000, 1000
+BIN, BINS = 10_000, 5000
 """Width of a bin in the histograms of times, ns, and how many: the last holds all that is longer."""
 
 STARTING, CONTROLLING, IDLE, LOST = range(4)
