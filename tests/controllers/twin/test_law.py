@@ -9,6 +9,7 @@ import pytest
 
 import tasks
 from controllers import spatial
+from controllers.impedance import posture_torque
 from controllers.interface import Array, Pose, PoseTarget
 from controllers.twin import TwinCell
 from tasks.spec import Gains, Workspace
@@ -130,3 +131,36 @@ def test_a_turn_beyond_a_quarter_is_made_whole_and_one_beyond_a_half_the_other_w
     motion = between(goal, end)
     assert np.linalg.norm(motion[:3]) < 1e-3
     assert np.linalg.norm(motion[3:]) < np.radians(1)
+
+
+@pytest.mark.parametrize("axis", range(6))
+@pytest.mark.parametrize("arm", ["panda", "ur5e"])
+def test_other_arms_overshoot_as_little(arm, axis):
+    task = tasks.load("peg_insert").on(arm)
+    cell = TwinCell(task, randomise=False)
+    start, step = settled(cell, task.start), np.zeros(6)
+    step[axis] = 0.005 if axis < 3 else 0.05
+    goal = Pose(start.position + step[:3], spatial.multiply(spatial.exp(step[3:]), start.quaternion))
+    path = np.array([between(start, pose)[axis] for pose in go(cell, goal, 1.5)]) / step[axis]
+    assert path.max() < 1.05
+    assert path[-1] == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("arm", ["panda", "ur5e"])
+def test_other_arms_press_as_hard(arm):
+    task = tasks.load("peg_insert").on(arm)
+    cell = TwinCell(task, randomise=False)
+    plate = task.anchor.position + np.array([0.025, 0.0, 0.0])
+    settled(cell, Pose(plate + np.array([0, 0, 0.04]), task.anchor.quaternion))
+    *_, _ = go(cell, Pose(plate, task.anchor.quaternion), 4.0)
+    assert cell.read().arm.wrench[2] == pytest.approx(task.gains.stiffness[2] * task.gains.clip[8], rel=0.05)
+
+
+def test_six_joints_leave_no_posture_to_seek():
+    """Where the pose fixes every joint, the posture's torque is nothing, however far its home is."""
+    cell = TwinCell(tasks.load("peg_insert").on("ur5e"), randomise=False)
+    settled(cell, cell.task.start)
+    law, work, view = cell.controller.arrays.law, cell.controller.arrays.work, cell.plant.views
+    law.posture[:] = cell.task.home + 0.5
+    posture_torque(law, view.arm_jacobian, view.arm_mass, view.q, view.dq, work)
+    assert np.abs(work.posture).max() < 1e-6 * law.posture_stiffness * 0.5
