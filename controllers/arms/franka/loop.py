@@ -153,7 +153,7 @@ class Driver:
     def _tell_rules(self) -> None:
         rules = {f"refused: {rule}": count for rule, count in self.controller.rejections.items()}
         rules |= {f"clamped: {rule}": count for rule, count in self.controller.clamps.items()}
-        self._counters["rules"] = json.dumps(rules).encode()[:511]
+        self._counters["rules"] = json.dumps(rules).encode()
 
     def _publish(self) -> None:
         row = self._row

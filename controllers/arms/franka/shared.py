@@ -68,7 +68,7 @@ COUNTERS = np.dtype(
         *((name, "i8") for name in ("cycles", "missed", "longest_gap", "longest_period", "longest_duration")),
         ("least_success", "f8"),
         *((name, "i8", (BINS,)) for name in ("period", "duration")),
-        *((name, "S512") for name in ("rules", "scheduling")),
+        *(("rules", "S4096"), ("scheduling", "S512")),
     ],
     align=True,
 )
