@@ -1,6 +1,7 @@
 """The driver's 1 kHz loop on this machine, against the emulator on the wall clock: idle, and beside a learner.
 
-What this machine's kernel gives, and no claim of real time: the emulated robot runs on the same cores, and is late itself.
+What this machine's kernel gives, and no claim of real time: the emulated robot runs on the same cores, and is late
+itself.
 """
 
 from __future__ import annotations
