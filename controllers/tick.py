@@ -260,10 +260,14 @@ def follow(arrays: Record, jacobian: Array, q: Array, dq: Array, position: Array
 
     The same ageing, limits and latches; what a law may do with the reference is that law's.
     """
-    if not _valid(arrays.sent, jacobian, arrays.work.factor, q, dq, arrays.bias, position, quaternion):
+    unit = arrays.work.factor[:]  # the joints' inertia is that law's too
+    for j in range(q.shape[0]):
+        unit[j, j] = 1.0
+    if not _valid(arrays.sent, jacobian, unit, q, dq, arrays.bias, position, quaternion):
         latch(arrays, limits.INVALID_STATE, 0)
         return
     _observe(arrays, q, dq, arrays.bias, position, quaternion)
     _age(arrays)
     if arrays.state == TRACK:
-        _follow(arrays, limits.pace(arrays.bounds, jacobian, q, dq, arrays.work.inverse[:], arrays.counts))
+        dexterity = limits.manipulability(jacobian, arrays.work.inverse[:])
+        _follow(arrays, limits.pace(arrays.bounds, dexterity, q, dq, arrays.counts))

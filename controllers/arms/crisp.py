@@ -175,9 +175,7 @@ class CrispCell:
         """Clear the latch, and the robot's own where it offers that. Raises `CellTimeout` while it is silent."""
         self._check_alive()
         self._link.trigger(self.config.recover)
-        end = time.monotonic() + self.config.stale_after
-        while self._now.latched and time.monotonic() < end:  # it may take a message to say so
-            time.sleep(0.5 / self.config.rate)
+        self._await_news()
         with self._lock:
             self.controller.recover()
 
@@ -210,6 +208,14 @@ class CrispCell:
         stale = self._link.stale(self.config.stale_after)
         if stale:
             raise CellTimeout(stale)
+
+    def _await_news(self) -> None:
+        """Wait for what the robot says of itself after a recovery: a word from before would latch at once again."""
+        since, end = time.monotonic() + 2.0 / self.config.rate, time.monotonic() + self.config.stale_after
+        while self.config.safety and time.monotonic() < end:
+            if self._link.heard("safety") > since and not self._now.latched:
+                return
+            time.sleep(0.5 / self.config.rate)
 
     def _check_gains(self, target: PoseTarget) -> None:
         """What a target may not change: the law is another's, and its gains were set when the cell was opened."""

@@ -179,6 +179,10 @@ class CrispLink:
         topic = self._feeds[name].subscription.topic_name
         return f"no message on {topic} for more than {after:g} s: is the robot's controller alive?"
 
+    def heard(self, name: str) -> float:
+        """When the newest message of a topic arrived, on the monotonic clock, s; 0 before the first."""
+        return self._arrived.get(name, 0.0)
+
     def rivals(self) -> str:
         """Who else sends to, or in the place of, the robot, looked for now and then; an empty text for nobody."""
         if time.monotonic() - self._looked > LOOK:

@@ -7,6 +7,7 @@ from controllers.controller import Controller, tick
 from controllers.exceptions import ArmLatched, CommandRejected
 from controllers.interface import Pose, PoseTarget
 from controllers.models import arm_model
+from controllers.tick import follow
 from tasks.spec import Workspace
 from tests.controllers.rig import DOWN, EVERYWHERE, HOME, Rig, gains
 from tests.controllers.test_controller import BOX, NAN, target
@@ -250,3 +251,29 @@ def test_an_arm_outside_its_box_is_not_thrown_back_into_it():
     np.testing.assert_allclose(rig.controller.reference.position, start)
     rig.run(1.5, start)
     assert rig.position[0] == pytest.approx(0.27, abs=2e-3)
+
+
+# The reference alone, where the law is another's.
+
+
+def test_the_reference_alone_ages_moves_and_latches_as_under_the_law():
+    rig = Rig(gains(filter_time=0.2), ttl=0.1, freeze=0.1, ramp=0.1)
+    alone = Controller(
+        FR3, gains(filter_time=0.2), EVERYWHERE, home=HOME, start=rig.quaternion, ttl=0.1, freeze=0.1, ramp=0.1
+    )
+    alone.seed(rig.position, rig.quaternion)
+    alone.acquire("policy")
+    goal = PoseTarget(Pose(rig.position + np.array([0.1, 0.05, 0.0]), rig.quaternion), 1)
+    for controller in (rig.controller, alone):
+        controller.submit("policy", goal)
+    states = set()
+    for _ in range(400):
+        follow(alone.arrays, rig.jacobian, rig.data.qpos, rig.data.qvel, rig.position, rig.quaternion)
+        rig.step()
+        assert alone.state == rig.controller.state
+        np.testing.assert_array_equal(alone.reference.position, rig.controller.reference.position)
+        np.testing.assert_array_equal(alone.reference.quaternion, rig.controller.reference.quaternion)
+        states.add(alone.state)
+    assert states == {"track", "frozen", "ramp", "hold"}
+    follow(alone.arrays, rig.jacobian, np.full(7, NAN), rig.data.qvel, rig.position, rig.quaternion)
+    assert (alone.state, alone.reason) == ("latched", "invalid state")
