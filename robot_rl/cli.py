@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         return int(options.command(options))
     except (RobotRLError, ControllersError) as error:
         text = " ".join(str(error).split())
-        print(f"robot-rl: {text if text.endswith('.') else text + '.'}", file=sys.stderr)
+        print(f"robot-rl: {text if text[-1:] in ('.', '?') else text + '.'}", file=sys.stderr)
         return USER_ERROR
     except KeyboardInterrupt:
         print("robot-rl: interrupted.", file=sys.stderr)
@@ -48,6 +49,12 @@ def _parse(arguments: list[str]) -> Any:
         parts[name].set_defaults(command=function)
         return parts[name]
 
+    _add_learning(command)
+    _add_commissioning(command)
+    return parse(parser, parts, arguments)
+
+
+def _add_learning(command: Callable[[str, str, Any, str], Parser]) -> None:
     part = command("train", "TASK", train, "train a task")
     part.add_argument("task", metavar="TASK", help="`robot-rl tasks` lists them")
     part.add_argument("--config", metavar="FILE", help="YAML of options, beneath those given here")
@@ -77,6 +84,8 @@ def _parse(arguments: list[str]) -> Any:
     add_run_options(part, ("cell", "robot", "clock", "obs"))
     part.add_argument("--ros-args", nargs=argparse.REMAINDER, default=[], help="arguments of ROS 2, up to the end")
 
+
+def _add_commissioning(command: Callable[[str, str, Any, str], Parser]) -> None:
     part = command("doctor", "", doctor, "check this machine, or a cell, with the mend of what is missing")
     _commissioning(part, "what is looked at")
     part.add_argument("--json", action="store_true", help="with --cell: print one JSON object on standard output")
@@ -99,7 +108,6 @@ def _parse(arguments: list[str]) -> Any:
     part = command("emulate", "ROBOT", emulate, "emulate a robot's network interface, for any program made for it")
     part.add_argument("emulated", metavar="ROBOT", choices=("fci",), help="fci: a Franka Research 3 with its hand")
     add_emulator_options(part)
-    return parse(parser, parts, arguments)
 
 
 def _commissioning(part: Parser, what: str) -> None:
@@ -302,6 +310,9 @@ def doctor(options: argparse.Namespace) -> int:
         from robot_rl.commission.command import doctor as check_cell
 
         return check_cell(options)
+    for name in ("task", "only", "json", "robot"):
+        if getattr(options, name, None):
+            raise ConfigError(f"--{name} is of a cell's doctor; name the cell with --cell, or leave it out.")
     from rich.console import Console
 
     from robot_rl.doctor import doctor as check

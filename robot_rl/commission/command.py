@@ -79,12 +79,13 @@ def doctor(options: argparse.Namespace) -> int:
 def teleop(options: argparse.Namespace) -> int:
     """`robot-rl teleop --cell C`; 1 where something is red."""
     from robot_rl.commission import teleop as steps
-    from robot_rl.commission.session import opened
+    from robot_rl.commission.session import opened, velocity_of
 
     if options.cell is None:
         raise ConfigError("`robot-rl teleop` needs --cell CELL, the cell whose arm is moved.")
     cell, task = cell_of(options), task_named(options.task)
     only = chosen(options.only, steps.STEPS)
+    velocity_of(options.stop_axis, 1.0)
     jogs = [(axis, _distance(axis, text)) for axis, text in options.jog or ()]
     if "jog" in only and not jogs and not sys.stdin.isatty():
         raise CommissionError("there is no terminal to take keys from; script the motion, such as --jog x 0.02.")
