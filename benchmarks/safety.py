@@ -36,6 +36,8 @@ BLOCK, EPISODE = 1000, 100
 LONGEST = 500
 """ms that a command is held at most."""
 PROCESSES = 2
+TRIES = 10_000
+"""Draws of a pose to start from."""
 MARGIN = 20.0
 """mm that the tool may be outside its box, whatever was commanded."""
 SCENES = ("peg_insert", "pick_cube", "reach", "wide", "wide_panda", "wide_ur5e")
@@ -89,12 +91,12 @@ class Block:
 
 
 def scene(name: str) -> TaskSpec:
-    """A task's own cell; `wide`: a box around all that the arm can reach above the table, and any turn."""
+    """A task's own cell; `wide`: a box around all that the arm can reach, clear of the table, and any turn."""
     if not name.startswith("wide"):
         return tasks.load(name)
-    everywhere = Workspace(np.array([-1.0, -1.0, 0.05]), np.array([1.0, 1.0, 1.5]), np.pi, np.pi)
+    everywhere = Workspace(np.array([-1.0, -1.0, 0.25]), np.array([1.0, 1.0, 1.5]), np.pi, np.pi)
     _, _, arm = name.partition("_")
-    return replace(tasks.load("pick_cube").on(arm or "fr3"), workspace=everywhere)
+    return replace(tasks.load("reach").on(arm or "fr3"), workspace=everywhere)
 
 
 def block(name: str, number: int, commands: int = BLOCK, seed: int = 0) -> Block:
@@ -137,19 +139,20 @@ def _broken(seen: Array) -> list[str]:
 
 
 def _start(cell: TwinCell, rng: np.random.Generator, seed: int, anywhere: bool) -> None:
-    """At rest: near home, or anywhere in the soft range where the tool is clear of the table."""
+    """At rest: at home, or anywhere in the soft range with the tool inside the box."""
     cell.reset_scene(seed)
     cell.teleport_home()
     if not anywhere:
         return
     low, high = cell.controller.arm.soft
-    home = cell.task.home
-    for _ in range(50):
-        cell.data.qpos[: len(home)] = rng.uniform(low, high)
+    box, n = cell.task.workspace, len(low)
+    for _ in range(TRIES):
+        cell.data.qpos[:n] = rng.uniform(low, high)
         cell.set_state_vector(cell.state_vector())
-        if cell.arm.views.position[2] > 0.1 and cell.data.ncon == 0:
+        tool = cell.arm.views.position
+        if (tool > box.low).all() and (tool < box.high).all() and cell.data.ncon == 0:
             return
-    cell.teleport_home()
+    raise RuntimeError(f"no pose of {cell.task.arm} inside its box in {TRIES} tries: enlarge the box")
 
 
 def _stored(kept: Partial, commands: int, item: tuple[str, int]) -> Block:

@@ -33,6 +33,8 @@ JERK = 0.2
 """Share of the torque rate that a joint alone may count on: joints that move together need each other's."""
 SLOWEST = 0.1
 """Share of its speed that a joint keeps at a singularity."""
+RETURN_TIME = 0.1
+"""Time, s, in which a tool that is outside comes back to the edge: its path's own curve would carry it on."""
 STEADY = 0.5
 """Most that a tool's damper takes of its speed in one tick, for the next measurement may be late."""
 
@@ -98,13 +100,21 @@ def _slow_tool(bounds: Record, jacobian: Array, work: Record) -> bool:
 
 
 @njit(cache=True)
-def _keep_in_box(bounds: Record, jacobian: Array, position: Array, work: Record) -> bool:
+def _towards(left: float, speed: float, time: float, braking: float, back: bool) -> float:
+    """Speed allowed towards an edge of the workspace; below 0: back to it, if `back` says that the reference is in."""
+    if left < 0.0 and back:
+        return left / RETURN_TIME
+    return approach(left, speed, time, braking)
+
+
+@njit(cache=True)
+def _keep_in_box(bounds: Record, jacobian: Array, position: Array, back: bool, work: Record) -> bool:
     barred = False
     for axis in range(3):
         for side in (-1.0, 1.0):
             left = bounds.box[1, axis] - position[axis] if side > 0.0 else position[axis] - bounds.box[0, axis]
             speed = side * work.velocity[axis]
-            room = approach(left + EDGE[0], speed, LINEAR_TIME, LINEAR_BRAKING) - speed
+            room = _towards(left + EDGE[0], speed, LINEAR_TIME, LINEAR_BRAKING, back) - speed
             _point(work, 0.0, 0.0, 0.0)
             work.direction[axis] = side
             barred = _restrain(bounds, jacobian, work, 0, room, LINEAR_TIME, MOBILITY[0]) or barred
@@ -112,14 +122,14 @@ def _keep_in_box(bounds: Record, jacobian: Array, position: Array, work: Record)
 
 
 @njit(cache=True)
-def _keep_upright(bounds: Record, jacobian: Array, quaternion: Array, work: Record) -> bool:
+def _keep_upright(bounds: Record, jacobian: Array, quaternion: Array, back: bool, work: Record) -> bool:
     """Bounds tilt and yaw: the tilt turns about its own axis, the yaw about the mean of the two tool axes."""
     tilt, axis_x, axis_y, yaw = limits.swing_twist(bounds, quaternion)
     barred, axis = False, work.direction[:]
     if bounds.tilt < math.pi:
         _point(work, axis_x, axis_y, 0.0)
         spatial.rotate(bounds.start, axis, axis)
-        barred = _turn(bounds, jacobian, work, bounds.tilt - tilt)
+        barred = _turn(bounds, jacobian, work, bounds.tilt - tilt, back)
     if bounds.yaw < math.pi:
         # start and tool axis, z of both: their sum turns with the yaw alone
         spatial.matrix(quaternion, work.frame[:])
@@ -129,18 +139,18 @@ def _keep_upright(bounds: Record, jacobian: Array, quaternion: Array, work: Reco
         size = math.sqrt(axis[0] * axis[0] + axis[1] * axis[1] + axis[2] * axis[2])
         if size > 0.1:
             _point(work, axis[0] / size, axis[1] / size, axis[2] / size)
-            barred = _turn(bounds, jacobian, work, bounds.yaw - yaw) or barred
+            barred = _turn(bounds, jacobian, work, bounds.yaw - yaw, back) or barred
             _point(work, -axis[0], -axis[1], -axis[2])
-            barred = _turn(bounds, jacobian, work, bounds.yaw + yaw) or barred
+            barred = _turn(bounds, jacobian, work, bounds.yaw + yaw, back) or barred
     return barred
 
 
 @njit(cache=True)
-def _turn(bounds: Record, jacobian: Array, work: Record, left: float) -> bool:
+def _turn(bounds: Record, jacobian: Array, work: Record, left: float, back: bool) -> bool:
     speed = 0.0
     for i in range(3):
         speed += work.direction[i] * work.velocity[3 + i]
-    room = approach(left + EDGE[1], speed, ANGULAR_TIME, ANGULAR_BRAKING) - speed
+    room = _towards(left + EDGE[1], speed, ANGULAR_TIME, ANGULAR_BRAKING, back) - speed
     return _restrain(bounds, jacobian, work, 3, room, ANGULAR_TIME, MOBILITY[1])
 
 
@@ -194,19 +204,21 @@ def bar(
     position: Array,
     quaternion: Array,
     pace: float,
+    back: bool,
     work: Record,
     counts: Counts,
 ) -> bool:
     """Changes work.torque (n,) in Nm, without bias, so that speeds, workspace and joint ranges are kept.
 
     Needs work.factor, half and velocity as the law left them. pace: share (0 to 1) of its speed that a joint may use
-    in this pose. What is asked of joints goes before what is asked of the tool.
+    in this pose. back: whether a tool outside the workspace is to come back. What is asked of joints goes before what
+    is asked of the tool.
     """
     spatial.copy(work.torque, work.whitened)
     solve_lower(work.factor[:], work.whitened[:])
     barred = _slow_tool(bounds, jacobian, work)
-    barred = _keep_in_box(bounds, jacobian, position, work) or barred
-    barred = _keep_upright(bounds, jacobian, quaternion, work) or barred
+    barred = _keep_in_box(bounds, jacobian, position, back, work) or barred
+    barred = _keep_upright(bounds, jacobian, quaternion, back, work) or barred
     barred = _keep_joints(bounds, mass, q, dq, max(SLOWEST, pace), work) or barred
     if not barred:
         return False

@@ -184,10 +184,12 @@ def _observe(arrays: Record, q: Array, dq: Array, bias: Array, position: Array, 
 
 
 @njit(cache=True)
-def _bar(arrays: Record, jacobian: Array, mass: Array, q: Array, dq: Array, pace: float) -> bool:
+def _bar(arrays: Record, jacobian: Array, mass: Array, q: Array, dq: Array, pace: float, back: bool) -> bool:
     """Keeps work.torque (n,) within the barriers and the torque limits; True if it was not."""
     bounds, work = arrays.bounds, arrays.work
-    barred = barriers.bar(bounds, jacobian, mass, q, dq, arrays.position, arrays.quaternion, pace, work, arrays.counts)
+    barred = barriers.bar(
+        bounds, jacobian, mass, q, dq, arrays.position, arrays.quaternion, pace, back, work, arrays.counts
+    )
     if barred:
         limits.fit_torque(bounds, arrays.bias, work.torque, arrays.counts)
     return barred
@@ -234,7 +236,8 @@ def tick(
     limits.fit_drive(bounds, work.joint, bias, work.torque, arrays.counts)
     limits.guard_joints(bounds, mass, q, dq, arrays.dt, work.torque, arrays.counts)
     pace = min(1.0, dexterity / bounds.manipulability)
-    _bar(arrays, jacobian, mass, q, dq, pace)
+    back = limits.inside(bounds, arrays.reference_position, arrays.reference_quaternion)
+    _bar(arrays, jacobian, mass, q, dq, pace, back)
     total = 0.0
     for j in range(q.shape[0]):
         tau_out[j] = work.torque[j] + arrays.bias[j]
@@ -247,7 +250,7 @@ def tick(
     # once more, on what the torque's rate has left of it: joint by joint, that points elsewhere
     for j in range(q.shape[0]):
         work.torque[j] = tau_out[j] - arrays.bias[j]
-    if _bar(arrays, jacobian, mass, q, dq, pace):
+    if _bar(arrays, jacobian, mass, q, dq, pace, back):
         for j in range(q.shape[0]):
             tau_out[j] = work.torque[j] + arrays.bias[j]
         limits.limit_torque(bounds, arrays.sent, arrays.dt, tau_out, arrays.counts)

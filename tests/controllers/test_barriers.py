@@ -49,11 +49,11 @@ def prepared(arrays, jacobian, mass, q, dq):
     return work
 
 
-def bar(arrays, jacobian, mass, q, dq, torque, position=None, quaternion=DOWN, pace=1.0):
+def bar(arrays, jacobian, mass, q, dq, torque, position=None, quaternion=DOWN, pace=1.0, back=True):
     work = prepared(arrays, jacobian, mass, q, dq)
     work.torque[:] = torque
     position = np.zeros(3) if position is None else position
-    barred = barriers.bar(arrays.bounds, jacobian, mass, q, dq, position, quaternion, pace, work, arrays.counts)
+    barred = barriers.bar(arrays.bounds, jacobian, mass, q, dq, position, quaternion, pace, back, work, arrays.counts)
     return barred, work.torque.copy()
 
 
@@ -188,3 +188,14 @@ def test_near_a_singularity_the_law_is_slowed_too():
             fastest = max(fastest, float(np.abs(rig.data.qvel / FR3.velocity).max()))
         speeds.append(fastest)
     assert speeds[1] < speeds[0]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_tool_outside_comes_back_unless_its_reference_is_outside_too(axis):
+    _, arrays, jacobian, mass, _, _ = arm(1, "fr3")
+    q, still = 0.5 * (FR3.low + FR3.high), np.zeros(7)
+    outside = np.eye(3)[axis] * 1.02
+    barred, torque = bar(arrays, jacobian, 10.0 * mass, q, still, still, outside)
+    assert barred and (jacobian @ np.linalg.solve(10.0 * mass, torque))[axis] < 0.0
+    barred, torque = bar(arrays, jacobian, 10.0 * mass, q, still, still, outside, back=False)
+    assert not barred and not torque.any()
