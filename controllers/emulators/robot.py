@@ -49,6 +49,7 @@ class Robot:
         """The arm was put somewhere by hand: it rests there."""
         self.abort(Moved.ABORTED)
         self.memory.state.tau_ext_hat_filtered = 0.0
+        self.views.constraint[:] = 0.0  # of where the arm was; the next cycle finds the new ones
         self.memory.state.tau_J_d = 0.0
         cycle.refresh(self.views, self.memory)
         self.memory.state.dq_d, self.memory.holding = 0.0, 1

@@ -35,8 +35,11 @@ TIMER_SLACK = 29
 """Linux's `PR_SET_TIMERSLACK`: by how many ns the kernel may put off a wake-up to save others; 50 us by itself."""
 LATE = 0.003
 """s by which the clock may be behind before it gives them up: the emulator's own delays are no fault of a client."""
-AGAIN = (0.002, 0.1)
-"""s after which a motion that waits for its first command shows its state once more, and then again and again."""
+AGAIN = (0.01, 0.25)
+"""s after which a motion that waits for its first command shows its state once more, and then again and again.
+
+Clients read two states before they answer. One too many would be in their way: it is read in place of a newer one.
+"""
 HELD = 0.1
 """s between two states of the hand while the arm's client holds its command back."""
 SETTLING = 3000
@@ -160,7 +163,7 @@ class Server:
         self.tell()
 
     def _settle(self) -> None:
-        """Lockstep: let the arm come to rest, so that how long a client thought does not matter."""
+        """Lockstep: let the arm come to rest, so that how soon a client asks for the next thing does not matter."""
         for _ in range(SETTLING):
             if self.robot.settled:
                 return
@@ -197,6 +200,8 @@ class Server:
     def _read(self, role: str, connection: Connection) -> None:
         connection.receive()
         if role == "service":
+            if self.clock == "lockstep" and not self.robot.moving:
+                self._settle()
             for line in connection.lines():
                 if self.service is not None:
                     connection.send(self.service(line) + b"\n")
