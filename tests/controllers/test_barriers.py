@@ -1,3 +1,4 @@
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -5,11 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controllers import barriers, impedance, limits
-from controllers.interface import Pose
+from controllers import barriers, impedance, limits, spatial
+from controllers.controller import Controller, tick
+from controllers.exceptions import ArmLatched, CommandRejected
+from controllers.interface import OWNERS, Pose, PoseTarget
 from controllers.limits import BARRED
 from controllers.models import MODELS, arm_model
-from controllers.tick import arrays_type
+from controllers.tick import STATES, arrays_type
 from tasks.spec import Workspace
 from tests.controllers.rig import DOWN, EVERYWHERE, Rig, gains
 
@@ -111,6 +114,55 @@ def test_a_damper_takes_at_most_half_of_the_speed_in_a_tick(seed, model, dt):
     barriers.steady(dt, work)
     change = dt * jacobian @ np.linalg.solve(1e-2 * mass, jacobian.T @ work.damper)
     assert float(work.damper @ (velocity + 2.0 * change)) <= 1e-9, "after a tick twice as long it still brakes"
+
+
+commands = st.tuples(
+    st.sampled_from(
+        ["sane", "huge", "nan", "duplicate", "foreign", "handover", "released", "stop", "recover", "silence"]
+    ),
+    st.integers(0, 2**32),
+    st.integers(1, 60),
+)
+
+
+def shove(controller, kind, rng, sequence):
+    """One command as a broken or hostile program would send it."""
+    far = {"huge": 1e200, "nan": np.nan}.get(kind, 1.0)
+    pose = Pose(rng.standard_normal(3) * far, DOWN if kind == "sane" else spatial.exp(rng.standard_normal(3)))
+    target = PoseTarget(pose, sequence - 2 * (kind == "duplicate"), enabled=kind != "released")
+    if kind == "handover":
+        controller.acquire(str(rng.choice(OWNERS)))
+    elif kind == "stop":
+        controller.stop()
+    elif kind == "recover":
+        controller.recover()
+    elif kind != "silence":
+        with suppress(CommandRejected, ArmLatched):
+            controller.submit("nobody" if kind == "foreign" else controller.owner or "", target)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from(sorted(MODELS)), st.lists(commands, max_size=8))
+def test_whatever_is_commanded_torques_and_rates_of_any_arm_stay_at_four_fifths(seed, model, sent):
+    _, _, jacobian, mass, q, _ = arm(seed, model)
+    limit = arm_model(model).limits
+    q, n = np.clip(q, *limit.soft), len(q)
+    controller = Controller(limit, gains(), BOX, home=q, start=DOWN)
+    controller.seed(np.array([0.3, 0.0, 0.5]), DOWN)
+    controller.acquire("policy")
+    tau, dq, place = np.zeros(n), np.zeros(n), np.array([0.3, 0.0, 0.5])
+    for number, (kind, salt, ticks) in enumerate(sent):
+        rng = np.random.default_rng(salt)
+        shove(controller, kind, rng, number)
+        for _ in range(ticks):
+            dq = np.clip(dq + 0.01 * rng.standard_normal(n), -0.3, 0.3)
+            before = controller.arrays.sent.copy()
+            tick(controller.arrays, jacobian, mass, q, dq, np.zeros(n), place, DOWN, tau)
+            assert (np.abs(tau) <= 0.8 * limit.torque + 1e-9).all()
+            assert (np.abs(tau - before) <= 0.8e-3 * limit.torque_rate + 1e-9).all()
+            reference = controller.reference.position
+            assert (reference >= BOX.low - 1e-9).all() and (reference <= BOX.high + 1e-9).all()
+    assert controller.state in STATES
 
 
 def thrown(rig, direction, seconds=1.0, **fields):
