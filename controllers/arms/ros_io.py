@@ -61,7 +61,7 @@ class Feed(Generic[M]):
     """One subscription whose messages are taken by hand."""
 
     def __init__(self, node: Node, group: Polled, kind: type[M], topic: str, qos: QoSProfile) -> None:
-        self.topic = topic
+        self.topic, self._node = topic, node
         self.subscription = node.create_subscription(kind, topic, _ignore, qos, callback_group=group)
 
     def take(self) -> M | None:
@@ -75,6 +75,11 @@ class Feed(Generic[M]):
         while (message := self.take()) is not None:
             newest = message
         return newest
+
+    @property
+    def contested(self) -> bool:
+        """Whether more than one publisher speaks here."""
+        return self._node.count_publishers(self.subscription.topic_name) > 1
 
     def join(self, wait_set: Any) -> None:
         """Let `wait_set` wake on a message."""
@@ -133,7 +138,8 @@ class Listener:
                 return
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, unless interrupted."""
+        """Sleep, unless interrupted; a loop that is late, and so never sleeps, is interrupted too."""
+        self.check()
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self.check()

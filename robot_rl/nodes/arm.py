@@ -18,6 +18,7 @@ import numpy as np
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 
+from controllers import spatial
 from controllers.arms import ros_messages as messages
 from controllers.arms.ros import COMPLIANCE
 from controllers.arms.ros_io import LATCHED, STATE, time_message
@@ -35,8 +36,10 @@ RATE = 100
 """State messages a second in real time."""
 REPEAT = 0.5
 """Silence, s, after which lockstep says its state again."""
-CLOSE, STILL = 0.003, 0.01
-"""Distance, m, and speed, m/s, at which the arm counts as home."""
+CLOSE, TURNED, STILL = 0.003, 0.02, 0.01
+"""Distance, m, turn, rad, and speed, m/s, at which the arm counts as home."""
+HOMING = 30.0
+"""Time, s, after which a way home that something blocks is given up."""
 
 
 class ArmNode:
@@ -57,8 +60,9 @@ class ArmNode:
         self._tick, self._revision, self._stamp = 0, 0, 0
         self._state_vector: Callable[[], Array] | None = getattr(cell, "state_vector", None)  # a twin's alone
         self._homing: Pose | None = None
+        self._home_left = 0
         self._moving = False
-        self._trouble = ""
+        self._trouble = self._rivals = ""
         self._said_safety: str | None = None
         node = host.node
         self._publishers: dict[str, Any] = {}
@@ -123,6 +127,7 @@ class ArmNode:
         self._moving = False
         self.cell.acquire(owner)
         self.owner = owner
+        self.targets.forget()
         self.compliance = dict.fromkeys(COMPLIANCE)
         if self._crisp is not None:
             self._crisp.handed_over()
@@ -133,9 +138,33 @@ class ArmNode:
         self.host.node.get_logger().warning(str(error), throttle_duration_sec=1.0)
 
     def go_home(self) -> None:
-        """To the task's start pose, within clip and speed limits; `reset` holds the arm meanwhile."""
+        """To the task's start pose, within clip and speed limits; `reset` holds the arm meanwhile.
+
+        Raises `ArmLatched`.
+        """
+        reading = self.cell.read()
+        if reading.safety == "latched":
+            raise ArmLatched(f"the arm is latched: {reading.reason}; recover it first.")
         self.acquire("reset")
-        self._homing = self.host.task.start
+        self._homing, self._home_left = self.host.task.start, round(HOMING / self.cell.period)
+
+    def stop(self, reason: str) -> None:
+        """Latch, and give up what the arm was doing."""
+        self._give_up(f"the arm was stopped: {reason}")
+        self.cell.stop(reason)
+
+    def recover(self) -> None:
+        """Clear the latch. What was said before is not carried out: it was meant for another moment."""
+        self.cell.recover()
+        self._collect()
+        self.targets.forget()
+        self._deadman.release()
+        self._give_up("the arm was recovered")
+
+    def _give_up(self, why: str) -> None:
+        self._homing = None
+        if self._crisp is not None:
+            self._crisp.forget(why)
 
     def changed(self) -> int:
         """Something changed between two ticks: say so with a stamp (ns) of its own, which is returned."""
@@ -194,8 +223,19 @@ class ArmNode:
 
     def _step_home(self, goal: Pose) -> None:
         arm = self.cell.read().arm
-        if np.linalg.norm(arm.pose.position - goal.position) < CLOSE and np.linalg.norm(arm.twist[:3]) < STILL:
+        away = float(np.linalg.norm(arm.pose.position - goal.position))
+        turn = float(
+            np.linalg.norm(spatial.log(spatial.multiply(spatial.conjugate(arm.pose.quaternion), goal.quaternion)))
+        )
+        self._home_left -= 1
+        if away < CLOSE and turn < TURNED and np.linalg.norm(arm.twist[:3]) < STILL:
             self._homing = None
+        elif self._home_left <= 0:
+            self._homing = None
+            self.host.node.get_logger().warning(
+                f"after {HOMING:g} s the arm is still {1e3 * away:.1f} mm and {np.degrees(turn):.1f} degrees from "
+                "home, so it stays where it is; clear what blocks it, then call home again."
+            )
         self.cell.command(PoseTarget(goal, time.time_ns()))
 
     # Publishing
@@ -227,20 +267,26 @@ class ArmNode:
 
     def _watch(self) -> None:
         """Twice a second: rivals on a target topic, and what diagnostics say."""
-        known = self.targets.contested
-        contested = self.targets.look_for_rivals()
-        rivals = self._deadman.look_for_rivals()
-        if contested - known:
-            self.host.node.get_logger().error(
-                f"two publishers on the target topic of {', '.join(sorted(contested))}: both are refused until "
-                "one is gone; end one of the nodes."
-            )
+        rivals = self._look_for_rivals()
+        if rivals and rivals != self._rivals:
+            self.host.node.get_logger().error(rivals)
+        self._rivals = rivals
         with self.lock:
-            health = self.cell.health()
-        level = "error" if contested or rivals or self._trouble else health.level
-        values = {"owner": self.owner or "nobody", **self._pace.report(), **health.values}
-        values |= {f"refused: {rule}": count for rule, count in self.targets.refused.items()}
-        self.host.status(level, self._trouble or health.message, **values)
+            health, trouble = self.cell.health(), self._trouble or rivals
+            values = {"owner": self.owner or "nobody", **self._pace.report(), **health.values}
+            values |= {f"refused: {rule}": count for rule, count in self.targets.refused.items()}
+        self.host.status("error" if trouble else health.level, trouble or health.message, **values)
+
+    def _look_for_rivals(self) -> str:
+        """Which topics have two publishers; an empty text for none."""
+        where = [f"the target topic of {owner}" for owner in sorted(self.targets.look_for_rivals())]
+        if self._deadman.look_for_rivals():
+            where.append("the deadman")
+        if self._crisp is not None:
+            where += sorted(self._crisp.look_for_rivals())
+        if not where:
+            return ""
+        return f"two publishers on {', '.join(where)}: both are refused until one is gone; end one of the nodes."
 
 
 def _serve_crisp(arm: ArmNode, crisp: CrispServer) -> CrispServices | None:

@@ -25,7 +25,7 @@ def offer_services(arm: ArmNode) -> None:
     for owner in OWNERS:
         services.offer(f"acquire/{owner}", functools.partial(arm.acquire, owner))
     services.offer("stop", services.stop)
-    services.offer("recover", arm.cell.recover)
+    services.offer("recover", arm.recover)
     services.offer("tare", arm.cell.tare)
     services.offer("home", arm.go_home)
     services.declare_parameters()
@@ -53,7 +53,7 @@ class _Services:
 
     def stop(self) -> None:
         """Latch, for the reason that the parameter `stop_reason` gives."""
-        self._arm.cell.stop(self._stop_reason)
+        self._arm.stop(self._stop_reason)
 
     def declare_parameters(self) -> None:
         """`scene_seed`, `stop_reason`, and each owner's `OWNER.stiffness`, `OWNER.damping` and `OWNER.clip`.
@@ -89,9 +89,12 @@ class _Services:
 
     def _draw_scene(self, parameter: Parameter) -> SetParametersResult:
         """Draw the twin's scene anew. Elsewhere a person does, and nothing changes."""
+        seed = int(parameter.value)
+        if seed < 0:
+            return SetParametersResult(successful=False, reason=f"scene_seed is {seed}, but must be at least 0")
         with self._arm.lock:
             try:
-                self._arm.cell.reset_scene(int(parameter.value))
+                self._arm.cell.reset_scene(seed)
                 return SetParametersResult(successful=True, reason=str(self._arm.changed()))
             except ControllersError as error:
                 return SetParametersResult(successful=False, reason=str(error))

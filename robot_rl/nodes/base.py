@@ -87,24 +87,48 @@ def hosting(name: str, run: Path, ros_args: list[str] | None = None, *, priority
     _diagnose(host)
     if complaint:
         node.get_logger().info(complaint)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    thread = threading.Thread(target=_spin, args=(executor,), name="services", daemon=True)
-    thread.start()
+    services = Services(host)
     try:
         yield host
+    except KeyboardInterrupt:
+        if services.fault is not None:
+            raise RuntimeError(f"a service or timer of the node {name} failed, so the node ends") from services.fault
+        raise
     finally:
-        executor.shutdown()
-        thread.join(timeout=2.0)
+        services.end()
         node.destroy_node()
         context.try_shutdown()
 
 
-def _spin(executor: SingleThreadedExecutor) -> None:
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        return
+class Services:
+    """Serves a node's services and timers in a thread. A fault in one of them ends the node: an arm that goes on while
+    nobody can stop it any more is worse than one that is let go.
+
+    fault: that ended the thread.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self.fault: Exception | None = None
+        self._interrupted = host.listener.interrupted
+        self._executor = SingleThreadedExecutor(context=host.node.context)
+        self._executor.add_node(host.node)
+        self._thread = threading.Thread(target=self._spin, name="services", daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            return
+        except Exception as error:
+            self.fault = error
+            self._interrupted.set()
+            raise
+
+    def end(self) -> None:
+        """Stop serving."""
+        self._executor.shutdown()
+        self._thread.join(timeout=2.0)
 
 
 def _diagnose(host: Host) -> None:

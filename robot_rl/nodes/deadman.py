@@ -17,7 +17,6 @@ class Deadman:
     """Whether somebody holds it: `teleop/enable` (std_msgs/Bool) was true within `FRESH`, from one publisher alone."""
 
     def __init__(self, listener: Listener) -> None:
-        self._listener = listener
         self._feed = listener.subscribe(Bool, ENABLE_TOPIC, TARGET)
         self._until = 0.0
         self.contested = False
@@ -29,8 +28,12 @@ class Deadman:
 
     def look_for_rivals(self) -> bool:
         """With two publishers nobody holds it, until one is gone."""
-        self.contested = self._listener.node.count_publishers(self._feed.subscription.topic_name) > 1
+        self.contested = self._feed.contested
         return self.contested
+
+    def release(self) -> None:
+        """Until the next message nobody holds it."""
+        self._until = 0.0
 
     @property
     def held(self) -> bool:

@@ -49,11 +49,13 @@ class Targets:
 
     def look_for_rivals(self) -> frozenset[str]:
         """Find owners with two publishers; their targets are refused until one of the two is gone."""
-        node = self._listener.node
-        self.contested = frozenset(
-            owner for owner, _, feed in self._feeds if node.count_publishers(feed.subscription.topic_name) > 1
-        )
+        self.contested = frozenset(owner for owner, _, feed in self._feeds if feed.contested)
         return self.contested
+
+    def forget(self) -> None:
+        """What has been collected and not yet taken is of an earlier holder, or was said to a latched arm."""
+        self._poses.clear()
+        self._widths.clear()
 
     def collect(self, holder: str) -> None:
         """Take what has arrived; only `holder`'s is kept."""

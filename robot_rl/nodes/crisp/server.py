@@ -62,6 +62,7 @@ class CrispServer:
             (listener.subscribe(WrenchStamped, "target_wrench", TARGET), self._take_wrench),
             (listener.subscribe(Float64MultiArray, "target_stiffness", TARGET), self._take_stiffness),
         ]
+        self.contested: frozenset[str] = frozenset()
         self._trajectory: tuple[Trajectory, float] | None = None
         self._posture: Array | None = None
         self._new_posture = False
@@ -85,9 +86,19 @@ class CrispServer:
 
     def handed_over(self) -> None:
         """The arm has a new holder, or the same one anew."""
-        self.follow(None, "the arm was handed over")
+        self.forget("the arm was handed over")
         self.controller = CARTESIAN
-        self._posture, self._new_posture, self._wrench_until, self._sequence = None, False, 0.0, 0
+        self._posture, self._sequence = None, 0
+
+    def forget(self, why: str) -> None:
+        """End what is under way, and drop what is wanted and not yet done."""
+        self.follow(None, why)
+        self.width, self._new_posture, self._wrench_until = None, False, 0.0
+
+    def look_for_rivals(self) -> frozenset[str]:
+        """Topics with two publishers; both are refused until one is gone."""
+        self.contested = frozenset(feed.topic for feed, _ in self._feeds if feed.contested)
+        return self.contested
 
     def follow(self, trajectory: Trajectory | None, why: str = "a newer goal arrived") -> None:
         """Begin a trajectory, or none; one that is under way ends."""
@@ -103,6 +114,9 @@ class CrispServer:
             while (message := feed.take()) is not None:
                 if self._arm.owner != "external":
                     continue
+                if feed.topic in self.contested:
+                    self._arm.targets.refused[f"two publishers on {feed.topic}"] += 1
+                    continue
                 try:
                     use(message)
                 except CommandRejected as error:
@@ -113,21 +127,24 @@ class CrispServer:
         width, self.width = self.width, None
         if request is not None and request.width is not None:
             width = request.width
-        target = self._by_joints(reading) if self.controller != CARTESIAN else self._by_pose(request, reading)
+        stiffness, damping, clip = (
+            self._arm.compliance[name] if own is None else own for name, own in self.gains.items()
+        )
+        if self.controller == CARTESIAN:
+            target = self._by_pose(request, reading, stiffness)
+        else:
+            target = self._by_joints(reading)
         if target is None and width is not None:
             target = PoseTarget(reading.arm.reference, self._sequence + 1)
         if target is None:
             return None
         self._sequence = max(self._sequence, target.sequence)
-        stiffness, damping, clip = (
-            self._arm.compliance[name] if own is None else own for name, own in self.gains.items()
-        )
         return replace(target, stiffness=stiffness, damping=damping, clip=clip), width
 
-    def _by_pose(self, request: Request | None, reading: Reading) -> PoseTarget | None:
+    def _by_pose(self, request: Request | None, reading: Reading, stiffness: Array | None) -> PoseTarget | None:
         if request is None:
             return None
-        pose = self._pushed(messages.pose_from(request.pose.pose), reading)
+        pose = self._pushed(messages.pose_from(request.pose.pose), reading, stiffness)
         posture = self._posture if self._arm.cell.abilities.posture else None
         frame = request.pose.header.frame_id
         return PoseTarget(pose, request.stamp or time.time_ns(), frame=frame, posture=posture)
@@ -150,11 +167,10 @@ class CrispServer:
             return None
         return PoseTarget(self.joints.pose(angles, reading.arm), self._sequence + 1, posture=angles)
 
-    def _pushed(self, pose: Pose, reading: Reading) -> Pose:
+    def _pushed(self, pose: Pose, reading: Reading, stiffness: Array | None) -> Pose:
         """`pose` shifted by what the springs of the compliance frame (the tool's) need to push with the wrench."""
         if time.monotonic() > self._wrench_until or not self._wrench.any():
             return pose
-        stiffness = self.gains["stiffness"]
         springs = np.asarray(self._arm.host.task.gains.stiffness if stiffness is None else stiffness)
         frame = spatial.matrix(reading.arm.pose.quaternion)
         with np.errstate(divide="ignore"):

@@ -31,11 +31,10 @@ def domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 def host(domain, tmp_path):
     """A factory of hosts: host("arm", task=..., namespace=..., clock=...)."""
     from rclpy.context import Context
-    from rclpy.executors import SingleThreadedExecutor
     from rclpy.node import Node
 
     from controllers.arms.ros_io import Listener
-    from robot_rl.nodes.base import Host, _spin
+    from robot_rl.nodes.base import Host, Services
 
     made = []
 
@@ -43,18 +42,14 @@ def host(domain, tmp_path):
         context = Context()
         rclpy.init(context=context, domain_id=domain)
         node = Node(name, context=context, namespace=namespace)
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(node)
-        thread = threading.Thread(target=_spin, args=(executor,), daemon=True)
-        thread.start()
-        made.append((context, node, executor, thread))
         config = dataclasses.replace(RunConfig(task), **values)
-        return Host(node, Listener(node), RunFolder(tmp_path), config, tasks.load(task))
+        made_host = Host(node, Listener(node), RunFolder(tmp_path), config, tasks.load(task))
+        made.append((context, node, Services(made_host)))
+        return made_host
 
     yield make
-    for context, node, executor, thread in made:
-        executor.shutdown()
-        thread.join()
+    for context, node, services in made:
+        services.end()
         node.destroy_node()
         context.try_shutdown()
 

@@ -12,11 +12,16 @@ pytest.importorskip("rclpy")
 
 from std_msgs.msg import Header
 
+from controllers import spatial
 from controllers.arms import ros_messages as messages
 from controllers.arms.ros_io import time_message
 from controllers.exceptions import ArmLatched, CellTimeout, CommandRejected
 from controllers.interface import Pose, PoseTarget
 from controllers.twin import TwinCell
+from robot_rl.config import effective
+from tasks import load
+
+HERE = np.zeros(3)
 
 
 def moved(reading, offset):
@@ -173,6 +178,107 @@ def test_home_brings_the_arm_to_the_start_pose(arm, host):
     wait_until(lambda: np.linalg.norm(proxy.read().arm.pose.position - goal) < 0.004, 20.0)
 
 
+def test_home_turns_the_arm_back_though_its_tool_is_in_place(arm, host):
+    arm()
+    client = host("client")
+    proxy = client.cell(sim=False, cameras=False)
+    proxy.acquire("policy")
+    start = client.task.start
+    turned = spatial.multiply(start.quaternion, spatial.exp(np.array([0.0, 0.0, 0.6])))
+    for _ in range(30):
+        proxy.command(PoseTarget(Pose(start.position, turned), proxy.read().tick))
+        proxy.wait()
+    proxy._trigger("home")
+    wait_until(lambda: abs(proxy.read().arm.pose.quaternion @ start.quaternion) > np.cos(0.5 * 0.02), 20.0)
+
+
+def test_a_way_home_that_is_blocked_is_given_up(arm, host, monkeypatch):
+    monkeypatch.setattr("robot_rl.nodes.arm.HOMING", 0.2)
+    node = arm()
+    proxy = host("client").cell(sim=False, cameras=False)
+    proxy.acquire("policy")
+    for _ in range(5):
+        proxy.command(moved(proxy.read(), np.array([0.0, 0.02, 0.02])))
+        proxy.wait()
+    tick = proxy.read().tick
+    proxy._trigger("home")
+    wait_until(lambda: node._homing is None)
+    wait_until(lambda: proxy.read().tick == tick + 2)
+    time.sleep(0.3)
+    assert proxy.read().tick == tick + 2
+
+
+def test_a_latched_arm_does_not_go_home(arm, host):
+    node = arm()
+    proxy = host("client").cell(sim=False, cameras=False)
+    proxy.stop("a person pressed stop")
+    with pytest.raises(ArmLatched, match="a person pressed stop"):
+        proxy._trigger("home")
+    assert node._homing is None
+
+
+def test_what_was_said_before_a_recovery_or_a_hand_over_is_not_carried_out(arm, host):
+    """The arm node is away from its loop for as long as a recovery takes; what has queued up meanwhile is old."""
+    from std_msgs.msg import Bool
+
+    from controllers.arms.ros import ENABLE_TOPIC
+    from controllers.arms.ros_io import TARGET
+
+    node = arm()
+    client = host("client")
+    proxy = client.cell(sim=False, cameras=False)
+    proxy.acquire("teleop")
+    pedal = client.node.create_publisher(Bool, ENABLE_TOPIC, TARGET)
+    wait_until(pedal.get_subscription_count)
+    pedal.publish(Bool(data=True))
+    with node.lock:
+        node.cell.stop()
+        node.targets._poses["teleop"] = messages.pose_message(moved(node.cell.read(), HERE).pose, Header())
+        time.sleep(0.2)
+        node.recover()
+        assert not node._deadman.held and node.targets.take("teleop") is None
+        node.targets._poses["teleop"] = messages.pose_message(moved(node.cell.read(), HERE).pose, Header())
+        node.acquire("teleop")
+        assert node.targets.take("teleop") is None
+
+
+def test_a_seed_that_cannot_be_is_refused_and_the_arm_can_still_be_stopped(arm, host):
+    arm()
+    proxy = host("client").cell(sim=False, cameras=False)
+    with pytest.raises(CommandRejected, match="scene_seed is -5, but must be at least 0"):
+        proxy.reset_scene(-5)
+    proxy.stop("a person pressed stop")
+    assert proxy.read().safety == "latched"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_in_a_service_ends_the_node(tmp_path, domain, monkeypatch):
+    """An arm that goes on though nobody can stop it any more is worse than one that ends."""
+    from robot_rl.nodes.base import hosting
+    from robot_rl.runs import RunFolder
+
+    run = RunFolder.create(dataclasses.replace(effective(load("reach"), {"demos": "0"}), run=tmp_path / "run"))
+
+    def fail():
+        raise ZeroDivisionError("a mistake of the program")
+
+    def serve():
+        with hosting("arm", run.path) as host:
+            host.node.create_timer(0.01, fail)
+            host.listener.sleep(20.0)
+
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # they stay pytest's
+    with pytest.raises(RuntimeError, match="a service or timer of the node arm failed"):
+        serve()
+
+
+def test_a_loop_that_never_sleeps_is_interrupted_too(host):
+    listener = host("late").listener
+    listener.interrupted.set()
+    with pytest.raises(KeyboardInterrupt):
+        listener.sleep(-1.0)
+
+
 def test_without_an_arm_the_missing_topics_are_named(host):
     proxy = host("client").cell(sim=False, cameras=False)
     proxy._timeout = 0.3
@@ -290,3 +396,44 @@ def test_the_arm_process_loads_no_learning_framework():
     code = "import sys, robot_rl.nodes.arm; print(sorted({'torch', 'jax', 'optax'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_two_publishers_of_the_deadman_are_nobody(live, host):
+    from std_msgs.msg import Bool
+
+    from controllers.arms.ros import ENABLE_TOPIC
+    from controllers.arms.ros_io import TARGET
+
+    node = live()
+    client, intruder = host("client"), host("intruder")
+    pedal = client.node.create_publisher(Bool, ENABLE_TOPIC, TARGET)
+
+    def pressed():
+        pedal.publish(Bool(data=True))
+        return node._deadman.held
+
+    wait_until(pressed)
+    rival = intruder.node.create_publisher(Bool, ENABLE_TOPIC, TARGET)
+    wait_until(lambda: node._deadman.contested)
+    wait_until(lambda: not pressed())
+    assert not any(pressed() for _ in range(20))
+    wait_until(lambda: node.host.report[:2] == ("error", node._rivals) and "the deadman" in node._rivals)
+    intruder.node.destroy_publisher(rival)
+    wait_until(pressed)
+
+
+def test_two_publishers_of_joint_targets_are_refused(live, host):
+    from sensor_msgs.msg import JointState
+
+    from controllers.arms.ros_io import TARGET
+
+    node = live()
+    first, second = (host(name).node.create_publisher(JointState, "target_joint", TARGET) for name in ("one", "two"))
+    wait_until(lambda: "target_joint" in node._crisp.contested)
+    with node.lock:
+        node.acquire("external")
+    rest = node.cell.read().arm.q
+    for publisher in (first, second):
+        publisher.publish(JointState(name=list(node.cell.joint_names), position=rest.tolist()))
+    wait_until(lambda: node.targets.refused["two publishers on target_joint"] == 2)
+    assert node._crisp._posture is None
