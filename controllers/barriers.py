@@ -211,15 +211,18 @@ def bar(
     """Changes work.torque (n,) in Nm, without bias, so that speeds, workspace and joint ranges are kept.
 
     Needs work.factor, half and velocity as the law left them. pace: share (0 to 1) of its speed that a joint may use
-    in this pose. back: whether a tool outside the workspace is to come back. What is asked of joints goes before what
-    is asked of the tool.
+    in this pose. back: whether a tool outside the workspace is to come back. What comes later goes before: the slowness
+    near a singularity gives way to the workspace, and this to the joints' own limits.
     """
     spatial.copy(work.torque, work.whitened)
     solve_lower(work.factor[:], work.whitened[:])
-    barred = _slow_tool(bounds, jacobian, work)
+    barred = False
+    if pace < 1.0:
+        barred = _keep_joints(bounds, mass, q, dq, max(SLOWEST, pace), work)
+    barred = _slow_tool(bounds, jacobian, work) or barred
     barred = _keep_in_box(bounds, jacobian, position, back, work) or barred
     barred = _keep_upright(bounds, jacobian, quaternion, back, work) or barred
-    barred = _keep_joints(bounds, mass, q, dq, max(SLOWEST, pace), work) or barred
+    barred = _keep_joints(bounds, mass, q, dq, 1.0, work) or barred
     if not barred:
         return False
     counts[BARRED] += 1

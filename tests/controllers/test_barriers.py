@@ -68,9 +68,9 @@ def test_no_joint_of_any_arm_is_driven_past_its_speed(seed, model, pace):
     acceleration = np.linalg.solve(mass, torque)
     for j in range(len(q)):
         for sign in (-1.0, 1.0):
-            fastest = max(barriers.SLOWEST, pace) * barriers.joint_speed(arrays.bounds, j, q[j], dq[j], sign)
+            fastest = barriers.joint_speed(arrays.bounds, j, q[j], dq[j], sign)
             room = fastest - sign * dq[j]
-            other = max(barriers.SLOWEST, pace) * barriers.joint_speed(arrays.bounds, j, q[j], dq[j], -sign)
+            other = barriers.joint_speed(arrays.bounds, j, q[j], dq[j], -sign)
             if room > 0.0 and other + sign * dq[j] > 0.0:
                 assert sign * acceleration[j] <= room / barriers.JOINT_TIME * (1 + 1e-6) + 1e-6
             elif other + sign * dq[j] > 0.0:
