@@ -42,6 +42,9 @@ class Payload:
     def __post_init__(self) -> None:
         if not 0 <= self.mass < math.inf:
             raise SettingsError(f"mass is {self.mass} kg, but must be at least 0.")
+        for name in ("centre", "inertia"):
+            if not all(map(math.isfinite, getattr(self, name))):
+                raise SettingsError(f"{name} is {getattr(self, name)}, but must be finite.")
         if min(self.inertia) < 0 or 2 * max(self.inertia) > sum(self.inertia):
             raise SettingsError(
                 f"inertia is {self.inertia}, which no body has: none below 0, none above the others' sum."
@@ -145,7 +148,7 @@ def _lowered(key: str, value: object, most: object, arm: str) -> object:
     wanted, allowed = np.asarray(value, dtype=float), np.asarray(most, dtype=float)
     if wanted.shape != allowed.shape:
         raise SettingsError(f"limits.{key} has {wanted.size} values, but the {arm} needs {allowed.size}.")
-    beyond = wanted < allowed if key == "low" else wanted > allowed
+    beyond = ~np.isfinite(wanted) | (wanted < allowed if key == "low" else wanted > allowed)
     useless = np.zeros_like(beyond) if key in ("low", "high") else ~(wanted > 0)
     for bad, mend in ((beyond, "keep it within the maker's"), (useless, "give a positive one")):
         if bad.any():
@@ -154,6 +157,21 @@ def _lowered(key: str, value: object, most: object, arm: str) -> object:
             said = f"limits.{key}{where} is {wanted.flat[index]:g}"
             raise SettingsError(f"{said}, but the {arm} allows {allowed.flat[index]:g}: {mend}.")
     return wanted if wanted.ndim and allowed.size > 2 else value
+
+
+def check_gains(cell: CellConfig, task: TaskSpec) -> None:
+    """Raise `SettingsError` where the task asks for more stiffness or damping than the cell allows."""
+    limits = arm_limits(cell)
+    if limits is None:
+        return
+    for name, unit in (("stiffness", "N/m and Nm/rad"), ("damping", "N s/m and Nm s/rad")):
+        asked, most = getattr(task.gains, name), getattr(limits, name)
+        pair = (float(max(asked[:3])), float(max(asked[3:])))
+        if pair[0] > most[0] or pair[1] > most[1]:
+            raise SettingsError(
+                f"task {task.name} has a {name} of {pair[0]:g} and {pair[1]:g} {unit}, but limits.{name} of cell "
+                f"{cell.name} is {most[0]:g} and {most[1]:g}: raise it, or choose another task."
+            )
 
 
 # Files
@@ -284,6 +302,7 @@ def open_cell(
 
     Raises `SettingsError` for what the cell cannot do, with the reason, and what the driver raises.
     """
+    check_gains(cell, task)
     if period is not None:
         task = dataclasses.replace(task, period=period)
     backend = _backend(cell, task, seed, clock, cameras)

@@ -51,6 +51,8 @@ class Box:
     high: tuple[float, float, float] = required("m, highest x, y, z of the tool point")
 
     def __post_init__(self) -> None:
+        if not np.isfinite([self.low, self.high]).all():
+            raise SettingsError(f"low is {self.low} and high is {self.high}, but both must be finite.")
         if not (np.array(self.low) < np.array(self.high)).all():
             raise SettingsError(
                 f"low is {self.low} and high is {self.high}: every upper bound must be above its lower."
@@ -71,3 +73,7 @@ class Place:
     )
     home: tuple[float, ...] = option((), "joint angles near the start pose, rad; empty: the task's own")
     box: Box | None = option(None, "box of the tool point; unless given, around the task's own moved along")
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.home).all():
+            raise SettingsError(f"home is {self.home}, but must be finite.")

@@ -41,10 +41,14 @@ def start(context, *_):
 
 
 def find_run(task, folder, options, cell=""):
+    words = [*shlex.split(options), *(["--cell", cell] if cell else [])]
     if folder and (Path(folder) / "config.yaml").exists():
-        return RunFolder.open(Path(folder))
-    words = [task or "(none)", *shlex.split(options), *(["--cell", cell] if cell else [])]
-    return prepare([*words, "--run", folder] if folder else words)
+        run = RunFolder.open(Path(folder))
+        if not task and not words:
+            return run
+        # what is said must fit the run that goes on: another cell is another arm
+        return prepare([task or run.config().task, *words, "--run", folder, "--resume"])
+    return prepare([task or "(none)", *words, *(["--run", folder] if folder else [])])
 
 
 def generate_launch_description():

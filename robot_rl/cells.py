@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 
 import tasks
-from controllers.cells import CellConfig, fit, need_cameras, open_cell
+from controllers.cells import CellConfig, check_gains, fit, need_cameras, open_cell
 from controllers.interface import ArmState, GripperState, Reading
 from controllers.settings import build, plain
 from robot_rl.config import RunConfig
@@ -89,6 +89,8 @@ def _refuse_simulated(obs: str, cell: CellConfig, task: TaskSpec) -> None:
 def check_cell(config: RunConfig) -> None:
     """Before anything is written: whether the cell can do what the run needs. Raises what `task_of` does."""
     task = task_of(config)
+    if config.cell is not None:
+        check_gains(config.cell, task)
     if config.demos.isdigit() and int(config.demos) > 0:
         refuse_simulated_expert(config, task)
 

@@ -11,7 +11,7 @@ from typing import Any
 import robot_rl
 from controllers.emulators.fci import add_options as add_emulator_options
 from controllers.exceptions import ControllersError
-from robot_rl.config import CHANGEABLE, RunConfig, effective, in_cell, read_overrides, to_yaml
+from robot_rl.config import CHANGEABLE, RunConfig, effective, in_cell, read_overrides, save_config, to_yaml
 from robot_rl.exceptions import ConfigError, RobotRLError
 from robot_rl.options import Parser, add_run_options, given, parse
 from robot_rl.runs import RunFolder, default_path, refuse_existing
@@ -152,7 +152,10 @@ def prepare(arguments: list[str]) -> RunFolder:
     """
     options = _parse(["train", *arguments])
     run, config = _configure(options)
-    if not config.resume:
+    _check(config, run)
+    if config.resume:
+        save_config(config, run.config_file)
+    else:
         run = RunFolder.create(replace(config, run=run.path))
     from robot_rl.metrics import MetricsWriter
     from robot_rl.training import prepare_demos
@@ -179,18 +182,23 @@ def train(options: argparse.Namespace) -> int:
         return 0
     from robot_rl.commands import check_transport, run_training
 
-    check_sink(config.log)
-    if not config.resume:
-        refuse_existing(run.path)
+    _check(config, run)
     check_transport(config)
-    if config.cell is not None:
-        from robot_rl.cells import check_cell
-
-        check_cell(config)
     if options.dry_run:
         _describe(config, run)
         return 0
     return run_training(config, run)
+
+
+def _check(config: RunConfig, run: RunFolder) -> None:
+    """What can be refused before anything is written."""
+    check_sink(config.log)
+    if not config.resume:
+        refuse_existing(run.path)
+    if config.cell is not None:
+        from robot_rl.cells import check_cell
+
+        check_cell(config)
 
 
 def _file_layer(options: argparse.Namespace) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from controllers.exceptions import SettingsError
@@ -45,5 +46,7 @@ class CrispConfig:
             raise SettingsError(f"domain is {self.domain}, but must be from 0 to 232.")
         if self.gripper_values[0] == self.gripper_values[1]:
             raise SettingsError(f"gripper_values are {self.gripper_values}: give one for closed and another for open.")
+        if not re.fullmatch(r"[A-Za-z0-9_/]*", self.namespace):
+            raise SettingsError(f"namespace is {self.namespace!r}, but must be of letters, digits, '_' and '/'.")
         if not (self.target_pose and self.current_pose and self.current_twist and self.joint_states):
             raise SettingsError("target_pose, current_pose, current_twist and joint_states must each name a topic.")

@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 
 from controllers.arms.franka.config import FrankaConfig
-from controllers.cells import CellConfig, arm_limits, fit
+from controllers.cells import CellConfig, check_gains, fit
 from controllers.exceptions import ControllersError
 from controllers.models import arm_model
 from robot_rl.commission import machine
@@ -93,7 +93,7 @@ def check_reach(patient: Patient) -> Iterator[Finding]:
     elif isinstance(cell.driver, FrankaConfig):
         yield from _franka_answers(cell.driver)
     else:
-        yield green("reachable", "asked for when it is opened")
+        yield Finding("reachable", "yellow", "not seen until it is opened", "say yes to the question about `rates`")
 
 
 def _franka_answers(config: FrankaConfig) -> Iterator[Finding]:
@@ -131,7 +131,7 @@ def check_limits(patient: Patient) -> Iterator[Finding]:
     """The cell's limits against the maker's, and the law's forces against the reflexes."""
     cell, gains = patient.cell, patient.task.gains
     given = [key for key, value in vars(cell.limits).items() if value is not None]
-    arm_limits(cell)  # refuses what is beyond the maker's
+    check_gains(cell, patient.task)  # and what is beyond the maker's
     yield green("limits", f"lowered: {', '.join(given)}" if given else "the maker's; commands get 80 % of them")
     clip = np.maximum(-gains.clip[:6], gains.clip[6:])
     force = gains.stiffness * clip
@@ -149,11 +149,11 @@ def check_box(patient: Patient) -> Iterator[Finding]:
 
     cell, task = patient.cell, patient.task
     box = task.workspace
-    below = -float(box.low[2])
-    if below > 0:
-        yield Finding(
-            "table", "red", f"the box reaches {1e3 * below:.0f} mm into the table", "raise its lower z above 0"
-        )
+    for what, low in (("box", box.low), ("cell's workspace", cell.workspace.low if cell.workspace else box.low)):
+        if low[2] < 0:
+            detail = f"the {what} reaches {-1e3 * low[2]:.0f} mm into the table"
+            yield Finding("table", "red", detail, "raise its lower z above 0")
+            break
     noise = np.abs(task.start_noise[:3])
     reach = np.concatenate([box.low - (task.start.position - noise), task.start.position + noise - box.high])
     worst = float(reach.max())

@@ -79,13 +79,14 @@ def doctor(options: argparse.Namespace) -> int:
 def teleop(options: argparse.Namespace) -> int:
     """`robot-rl teleop --cell C`; 1 where something is red."""
     from robot_rl.commission import teleop as steps
-    from robot_rl.commission.session import opened, velocity_of
+    from robot_rl.commission.session import opened
 
     if options.cell is None:
         raise ConfigError("`robot-rl teleop` needs --cell CELL, the cell whose arm is moved.")
     cell, task = cell_of(options), task_named(options.task)
     only = chosen(options.only, steps.STEPS)
-    velocity_of(options.stop_axis, 1.0)
+    if options.stop_axis not in ("x", "y", "z"):
+        raise ConfigError(f"--stop-axis is {options.stop_axis!r}; choices: x, y, z.")
     jogs = [(axis, _distance(axis, text)) for axis, text in options.jog or ()]
     if "jog" in only and not jogs and not sys.stdin.isatty():
         raise CommissionError("there is no terminal to take keys from; script the motion, such as --jog x 0.02.")
@@ -125,7 +126,7 @@ def teach(options: argparse.Namespace) -> int:
     if cell.robot != "twin" and not ask(f"connect to {cell.name} and hold its arm where it is?"):
         return 1
     with opened(cell, fit(cell, task), recover=options.recover) as session:
-        place: Place = lesson.teach(session, task, options.do or _spoken(), console)
+        place: Place = lesson.teach(session, task, options.do or _spoken(), console, forgiving=not options.do)
     lesson.check_place(cell, task, place)
     path = find_cell(options.cell)
     if task.name in cell.places and not ask(f"{task.name} was taught in {cell.name} before; replace that?"):

@@ -19,6 +19,7 @@ KEYS = {
 """Axis of the base and direction of a key."""
 STEP = (0.002, 0.02)
 """One press, m or rad."""
+STOP, END = " ", "q"
 HELP = "w s x, a d y, r f z, u o rx, i k ry, j l rz; space stops, q ends"
 
 
@@ -29,10 +30,15 @@ class Keyboard:
         self._descriptor = descriptor
 
     def key(self, timeout: float = 0.0) -> str:
-        """The next key, or an empty text after `timeout` s. Escape sequences of other keys are swallowed."""
+        """The next key, or an empty text after `timeout` s. Escape sequences of other keys are swallowed.
+
+        Of what has piled up while the arm moved, the stop comes first, then the end; the rest is dropped after one key.
+        A terminal that is gone says `q`.
+        """
         if not select.select([self._descriptor], [], [], timeout)[0]:
             return ""
-        return os.read(self._descriptor, 16).decode(errors="ignore")[:1]
+        typed = os.read(self._descriptor, 4096).decode(errors="ignore")
+        return next((key for key in (STOP, END) if key in typed), typed[:1]) if typed else END
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from controllers import spatial
-from controllers.cells import CellConfig, open_cell
+from controllers.cells import CellConfig, arm_limits, open_cell
 from controllers.interface import Array, Backend, Pose, PoseTarget, Reading
+from controllers.models import arm_model
 from robot_rl.exceptions import CommissionError
 from tasks.spec import AXES, Gains, TaskSpec, Workspace
 
@@ -39,6 +40,9 @@ def slow_task(cell: CellConfig, task: TaskSpec) -> TaskSpec:
     box = EVERYWHERE
     if cell.workspace is not None:
         box = dataclasses.replace(EVERYWHERE, low=np.array(cell.workspace.low), high=np.array(cell.workspace.high))
+    allowed = arm_limits(cell) or arm_model(cell.arm).limits
+    stiffness = np.minimum(stiffness, np.repeat(allowed.stiffness, 3))
+    damping = np.minimum(damping, np.repeat(allowed.damping, 3))
     gains = Gains(stiffness, damping, np.concatenate([-bound, bound]))
     return dataclasses.replace(task, gains=gains, workspace=box, period=PERIOD)
 
@@ -122,11 +126,6 @@ class Session:
         self._target = reading.arm.pose
         self._posture = reading.arm.q if self.cell.abilities.posture else None
         return self.tick(**soft)
-
-    def release(self) -> None:
-        """The person lets go: the arm holds where it is, without an owner's target to wait for."""
-        self._sequence += 1
-        self.cell.command(PoseTarget(self.cell.read().arm.pose, self._sequence, enabled=False))
 
     def _leashed(self, target: Pose, step: Array) -> Pose:
         """The reference moved by `step` (6,) in base axes, but no further than `LEASH` from the tool."""

@@ -19,10 +19,11 @@ import numpy as np
 from rich.console import Console
 
 from controllers.cells import CellConfig
+from controllers.exceptions import CommandRejected, ControllersError
 from controllers.interface import Array, Reading
 from controllers.places import Box, Frame, Place
 from robot_rl.commission.session import Session, velocity_of
-from robot_rl.exceptions import CommissionError
+from robot_rl.exceptions import CommissionError, RobotRLError
 from tasks.place import placed
 from tasks.spec import TaskSpec
 
@@ -31,6 +32,8 @@ MARGIN = 0.01
 BELOW = 0.005
 WORDS = {"jog": 2, "hand": 1, "goal": 0, "start": 0, "corner": 0, "grip": 1, "done": 0}
 """What can be said, and how many words follow."""
+MOST = {"jog": 1.0, "hand": 600.0, "grip": 1.0}
+"""Of the number that follows, m or rad, s, m: more is a slip of the fingers."""
 
 
 @dataclass
@@ -43,13 +46,23 @@ class Lesson:
     corners: list[Array] = field(default_factory=list)
 
 
-def teach(session: Session, task: TaskSpec, words: Iterable[str], console: Console) -> Place:
-    """Follow what is said until `done` or the end; the place that was taught. Raises `CommissionError`."""
+def teach(
+    session: Session, task: TaskSpec, words: Iterable[str], console: Console, *, forgiving: bool = False
+) -> Place:
+    """Follow what is said until `done` or the end; the place that was taught. Raises `CommissionError`.
+
+    forgiving: what cannot be done is told, and the lesson goes on; for a person, who can say something else.
+    """
     lesson = Lesson()
     session.take()
     for line in words:
-        if _obey(session, lesson, line, console) == "done":
-            break
+        try:
+            if _obey(session, lesson, line, console) == "done":
+                break
+        except (ControllersError, RobotRLError) as error:
+            if not forgiving:
+                raise
+            console.print(str(error), highlight=False, markup=False)
     return place_of(lesson, task)
 
 
@@ -81,7 +94,8 @@ def check(line: str) -> None:
     if word == "jog":
         velocity_of(rest[0], 1.0)
     for number in rest[-1:]:
-        _number(line, number)
+        if abs(_number(line, number)) > MOST[word]:
+            raise CommissionError(f"in {line!r}, {number} is more than {MOST[word]:g}: say it in smaller parts.")
 
 
 def _number(line: str, text: str) -> float:
@@ -96,11 +110,15 @@ def _number(line: str, text: str) -> float:
 
 def guide(session: Session, seconds: float) -> Reading:
     """The arm gives way to a hand for a while, then holds where it was left. Raises `CommissionError`."""
+    law = session.cell.abilities.law
+    stiff = CommissionError(f"this arm's controller ({law}) cannot be made soft, so it cannot be guided; jog it.")
     if not session.cell.abilities.gains:
-        law = session.cell.abilities.law
-        raise CommissionError(f"this arm's controller ({law}) cannot be made soft, so it cannot be guided; jog it.")
-    for _ in range(round(seconds / session.cell.period)):
-        session.follow_hand()
+        raise stiff
+    try:
+        for _ in range(round(seconds / session.cell.period)):
+            session.follow_hand()
+    except CommandRejected as error:  # gains that are set once, when the cell is opened
+        raise stiff from error
     return session.settle()
 
 

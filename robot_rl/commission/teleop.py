@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 
 from controllers.interface import Reading
-from robot_rl.commission.keyboard import HELP, KEYS, STEP, keyboard
+from robot_rl.commission.keyboard import END, HELP, KEYS, STEP, STOP, keyboard
 from robot_rl.commission.report import Ask, Finding, green, judged, say, state_table
 from robot_rl.commission.session import PERIOD, REDUCED, SHARE, STILL, Session, velocity_of
 
@@ -36,6 +36,8 @@ STOP_DISTANCE, STOP_TIME = (0.010, 0.030), (0.3, 1.0)
 """m and s from the call to standstill at 10 %: yellow and red from there."""
 STOP_PATIENCE = 3.0
 """s within which a stopped arm must stand."""
+STOP_REASON, STOP_ANSWER = "stop test", "stop requested"
+"""Why the arm is latched by the test, and what a robot says of a stop that it was told in turn."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +153,9 @@ def by_keys(session: Session, console: Console) -> Finding:
         console.print(HELP)
         while True:
             key = keys.key()
-            if key == "q":
+            if key == END:
                 return green("jog", f"{steps} steps by hand")
-            if key == " ":
+            if key == STOP:
                 session.cell.stop("stopped by the person who jogs")
                 return Finding("jog", "red", "stopped by hand; the arm is latched", "see why, then give --recover")
             if key in KEYS:
@@ -172,7 +174,7 @@ def stop(session: Session, wishes: Wishes) -> Finding:
     for _ in range(round(STOP_RUN / (REDUCED[0] * SHARE * PERIOD))):
         reading = session.tick(velocity)
     moving, begin, began = float(np.linalg.norm(reading.arm.twist[:3])), reading.arm.pose.position, reading.arm.stamp
-    session.cell.stop("stop test")
+    session.cell.stop(STOP_REASON)
     furthest, stood = 0.0, 0.0
     while reading.arm.stamp - began < STOP_PATIENCE:
         reading = session.cell.wait()
@@ -183,6 +185,8 @@ def stop(session: Session, wishes: Wishes) -> Finding:
             break
     if reading.safety != "latched":
         return Finding("stop", "red", f"the arm is {reading.safety} after a stop", "do not use this cell: report it")
+    if reading.reason != STOP_REASON and not reading.reason.endswith(STOP_ANSWER):
+        return Finding("stop", "red", f"the arm is latched: {reading.reason}", "see to the cause, then give --recover")
     session.cell.recover()
     detail = f"from {1e3 * moving:.0f} mm/s: {1e3 * furthest:.1f} mm and {1e3 * stood:.0f} ms to standstill; latched"
     if moving < 0.3 * speed:

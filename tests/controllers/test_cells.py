@@ -64,6 +64,11 @@ def test_the_twin_s_cells_are_shipped():
         ({"arm": "ur5e", "limits": {"torque": [151] * 6}}, r"torque of joint 1 is 151, but the ur5e allows 150"),
         ({"workspace": {"low": [0, 0, 0], "high": [1, 1, 0]}}, r"workspace\.low is .*every upper bound"),
         ({"payload": {"mass": -1}}, r"payload\.mass is -1\.0 kg, but must be at least 0"),
+        ({"payload": {"inertia": [float("nan"), 0, 0]}}, r"payload\.inertia is \(nan, .* but must be finite"),
+        ({"payload": {"centre": [0, float("inf"), 0]}}, r"payload\.centre is .* but must be finite"),
+        ({"limits": {"low": [float("nan")] * 7}}, r"lab\.yaml: limits\.low of joint 1 is nan, but the fr3 allows"),
+        ({"workspace": {"low": [0, 0, 0], "high": [1, 1, float("inf")]}}, r"workspace\.low is .* both must be finite"),
+        ({"crisp": {"namespace": "the left"}}, r"crisp\.namespace is 'the left', but must be of letters"),
         ({"payload": {"inertia": [1, 0, 0]}}, r"payload\.inertia is \(1\.0, 0\.0, 0\.0\), which no body has"),
     ],
 )
@@ -225,3 +230,23 @@ def test_the_document_names_every_key():
     for cls in (CellConfig, Limits, Payload, Place):
         for item in dataclasses.fields(cls):
             assert f"`{item.name}`" in text, item.name
+
+
+def test_a_taught_place_with_angles_that_cannot_be_is_named(tmp_path):
+    name = cell_file(tmp_path, robot="twin")
+    save_place(Path(name), "reach", PLACE).write_text(
+        "goal: {position: [0.5, 0, 0.2], quaternion: [1, 0, 0, 0]}\nhome: [.nan, 0, 0, 0, 0, 0, 0]"
+    )
+    with pytest.raises(SettingsError, match=r"lab/reach\.yaml: home is \(nan, .* but must be finite"):
+        load_cell(name)
+
+
+@pytest.mark.parametrize(
+    "limits, said", [({"stiffness": (300.0, 10.0)}, "1500 and 100"), ({"damping": (9, 9)}, "damp")]
+)
+def test_a_task_stiffer_than_the_cell_allows_is_refused(limits, said):
+    cell = CellConfig("lab", limits=Limits(**limits))
+    with pytest.raises(
+        SettingsError, match=rf"task reach has a .*{said}.*of cell lab is .*raise it, or choose another"
+    ):
+        open_cell(cell, fit(cell, tasks.load("reach")))

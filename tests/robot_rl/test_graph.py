@@ -114,6 +114,14 @@ def test_ros2_launch_begins_a_run_of_a_task(fake_launch, tmp_path):
     assert module["find_run"]("", str(folder), "") == begun
     there = module["find_run"]("reach", str(tmp_path / "there"), "--demos 0", "twin_ur5e")
     assert (there.config().cell.name, there.config().cell.arm) == ("twin_ur5e", "ur5e")
+    assert module["find_run"]("reach", str(tmp_path / "there"), "--steps 9", "twin_ur5e").config().steps == 9
+    with pytest.raises(ConfigError, match="cell is twin_ur5e in the run .* and cannot become twin_fr3"):
+        module["find_run"]("", str(tmp_path / "there"), "", "twin_fr3")
+    with pytest.raises(ConfigError, match="is of task reach, not peg_insert"):
+        module["find_run"]("peg_insert", str(tmp_path / "there"), "")
+    with pytest.raises(ConfigError, match="task pick_cube shows the policy sim/cube_from_tool"):
+        module["find_run"]("pick_cube", str(tmp_path / "never"), "--demos 0", "emulated_fr3")
+    assert not (tmp_path / "never").exists()
     with pytest.raises(ConfigError, match="no task '\\(none\\)'; choose one of"):
         module["find_run"]("", "", "")
 

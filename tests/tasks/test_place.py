@@ -63,10 +63,19 @@ def test_what_was_taught_beside_the_goal_counts(place):
 def test_a_reading_is_moved_as_a_whole():
     task = tasks.load("pick_cube")
     reading = make_env(task).cell.read()
+    arm = dataclasses.replace(reading.arm, twist=np.arange(1.0, 7.0), wrench=np.arange(7.0, 1.0, -1.0))
+    reading = dataclasses.replace(reading, arm=arm)
     there = moved(reading, THERE)
     offset = there.sim["cube_position"] - there.arm.pose.position
     np.testing.assert_allclose(there.sim["cube_from_tool"], offset, atol=1e-9)
-    np.testing.assert_allclose(np.linalg.norm(there.arm.wrench[:3]), np.linalg.norm(reading.arm.wrench[:3]))
+    turn = spatial.matrix(THERE.quaternion)
+    for name in ("twist", "wrench"):
+        here, seen = getattr(reading.arm, name), getattr(there.arm, name)
+        np.testing.assert_allclose(seen, np.concatenate([turn @ here[:3], turn @ here[3:]]), atol=1e-12)
+    for name in ("pose", "reference"):
+        here, seen = getattr(reading.arm, name), getattr(there.arm, name)
+        np.testing.assert_allclose(seen.position, THERE.position + turn @ here.position, atol=1e-12)
+        np.testing.assert_allclose(spatial.matrix(seen.quaternion), turn @ spatial.matrix(here.quaternion), atol=1e-12)
     np.testing.assert_allclose(moved(there, inverse(THERE)).arm.twist, reading.arm.twist, atol=1e-12)
 
 

@@ -48,6 +48,7 @@ def test_teleop_in_the_twin(capsys):
         (["teleop", "--cell", "twin_fr3", "--only", "hold"], "nobody is there to answer"),
         (["teleop", "--cell", "twin_fr4"], "there is no cell 'twin_fr4' in cells/; did you mean twin_fr3?"),
         (["teleop", "--cell", "twin_fr3", "--robot", "franka"], "robot is franka, but cell twin_fr3 has twin"),
+        (["teleop", "--cell", "twin_fr3", "--stop-axis", "rx"], "--stop-axis is 'rx'; choices: x, y, z"),
         (["teach", "twin_fr3"], "needs TASK"),
         (["doctor", "--json"], "--json is of a cell's doctor; name the cell with --cell"),
         (["teach", "twin_fr3", "reahc"], "there is no task 'reahc'"),

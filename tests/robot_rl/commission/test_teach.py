@@ -6,7 +6,7 @@ from rich.console import Console
 
 import tasks
 from controllers.cells import load_cell
-from controllers.exceptions import SettingsError
+from controllers.exceptions import CommandRejected, SettingsError
 from controllers.places import Box, Frame
 from robot_rl.commission import teach
 from robot_rl.commission.session import opened
@@ -62,6 +62,7 @@ def test_without_a_start_only_the_goal_moves():
         ("jog x far", r"in 'jog x far', 'far' is no number"),
         ("jog x nan", r"'nan' is no number"),
         ("", r"'' is not understood"),
+        ("jog x 50", r"in 'jog x 50', 50 is more than 1: say it in smaller parts"),
     ],
 )
 def test_what_is_not_understood_is_one_sentence(line, message):
@@ -87,3 +88,26 @@ def test_an_arm_that_cannot_be_made_soft_says_so():
         session.cell.abilities = dataclasses.replace(session.cell.abilities, gains=False, law="stiff")
         with pytest.raises(CommissionError, match=r"this arm's controller \(stiff\) cannot be made soft"):
             teach.guide(session, 1.0)
+
+
+def test_an_arm_whose_gains_are_set_once_says_so():
+    with opened(CELL, tasks.load("reach")) as session:
+        session.take()
+
+        def refuse(*_):
+            raise CommandRejected("the stiffness of this arm's controller is set when the cell is opened: leave it.")
+
+        session.cell.command = refuse
+        with pytest.raises(CommissionError, match="cannot be made soft, so it cannot be guided; jog it"):
+            teach.guide(session, 1.0)
+
+
+def test_a_person_s_lesson_outlives_what_cannot_be_done():
+    words = ["goal", "grip 1", "hand 0.1", "done"]
+    said = Console(record=True, width=200, quiet=True)
+    with opened(CELL, tasks.load("reach")) as session:
+        session.cell.abilities = dataclasses.replace(session.cell.abilities, gains=False)
+        place = teach.teach(session, tasks.load("reach"), words, said, forgiving=True)
+        with pytest.raises(CommissionError, match="cannot be made soft"):
+            teach.teach(session, tasks.load("reach"), words, said)
+    assert place.goal.position[0] == pytest.approx(0.5, abs=2e-3)

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 import tasks
-from controllers.cells import load_cell
+from controllers.cells import Limits, load_cell
+from robot_rl.commission.keyboard import Keyboard
 from robot_rl.commission.session import LEASH, REDUCED, SHARE, opened
 from robot_rl.commission.teleop import Wishes, teleop
 from robot_rl.exceptions import CommissionError
@@ -167,3 +168,38 @@ def test_space_stops_and_latches(session, console, monkeypatch):
         os.close(theirs)
     assert found.level == "red"
     assert session.read().safety == "latched"
+
+
+def test_the_stop_test_clears_no_other_latch(session, console):
+    """A reflex of the robot in the middle of the test: it is a person's to clear."""
+    stop = session.cell.stop
+
+    def with_a_reflex(reason):
+        session.cell.controller.fault("joint reflex")
+        stop(reason)
+
+    session.cell.stop = with_a_reflex
+    (found,) = teleop(session, Wishes(only=["stop"]), lambda _: True, console)
+    assert (found.level, found.detail) == ("red", "the arm is latched: joint reflex")
+    assert session.read().safety == "latched"
+
+
+@pytest.mark.parametrize(
+    "typed, heard", [(b"ww ", " "), (b"\x1b[A ", " "), (b"wwq", "q"), (b"wws", "w"), (b"\x1b[A", "\x1b")]
+)
+def test_the_stop_is_heard_behind_keys_that_piled_up(typed, heard):
+    ours, theirs = os.pipe()
+    try:
+        os.write(theirs, typed)
+        assert Keyboard(ours).key() == heard
+        os.close(theirs)
+        assert Keyboard(ours).key() == "q"  # the terminal is gone
+    finally:
+        os.close(ours)
+
+
+def test_a_cell_that_allows_little_stiffness_can_be_commissioned():
+    cell = dataclasses.replace(CELL, limits=Limits(stiffness=(300.0, 10.0)))
+    with opened(cell, tasks.load("reach")) as session:
+        session.take()
+        assert session.hold(0.1).safety == "track"
