@@ -104,7 +104,7 @@ class Controller:
             round(end / dt) for end in (ttl, ttl + freeze, ttl + freeze + ramp)
         )
         law = self.arrays.law
-        law.tool_frame, law.posture = frame == "tool", home
+        law.tool_frame, self.arrays.posture = frame == "tool", home
         law.posture_stiffness, law.posture_damping = posture
         try:
             self._check_gains(PoseTarget(Pose(workspace.low, start), sequence=0))
@@ -208,7 +208,7 @@ class Controller:
         self._clamps["twist"] += bool((slow != twist).any())
         self._use(stiffness, damping, clip)
         arrays.law.twist[:] = slow
-        arrays.law.posture[:] = posture
+        arrays.posture[:] = posture
         arrays.target_position[:] = position
         arrays.target_quaternion[:] = quaternion
         arrays.since_target = 0
@@ -224,7 +224,7 @@ class Controller:
     def _restart(self) -> None:
         hold_here(self.arrays)
         self._use(self._gains.stiffness, self._gains.damping, self._gains.clip)
-        self.arrays.law.posture = self._home
+        self.arrays.posture = self._home
         self.arrays.state = HOLD
 
     def _use(self, stiffness: Array, damping: Array, clip: Array) -> None:

@@ -23,6 +23,9 @@ LATCH_CLIP = np.array([-0.05] * 3 + [-0.3] * 3 + [0.05] * 3 + [0.3] * 3)
 LATCH_DAMPING = 60.0
 """While latched: N/m and Nm/rad, m and rad, and joint damping in 1/s of the mass matrix (translation: 3 x critical)."""
 
+POSTURE_SPEED = 0.5
+"""rad/s at which the posture that the nullspace seeks goes from where the arm was measured to what a target wants."""
+
 LIGHTEST = 1e-6
 """Least inertia of a joint, kg m2: less is no arm's."""
 
@@ -36,14 +39,15 @@ def arrays_type(joints: int) -> np.dtype:
     a target arrived, against deadman_at (hold at once), freeze_at, ramp_at and ramp_end. sent: torque last given
     to the arm, Nm; a backend that is told what the arm received writes that here. state: index of `STATES`. fault,
     fault_joint: see `limits.FAULTS`. seeded, started: whether a pose, a torque is known. counts: ticks by rule of
-    `limits.COUNTED`.
+    `limits.COUNTED`. posture: joint angles (n,) that targets want the nullspace to seek, rad; posed: whether
+    `law.posture` is on its way there, or is to be the angles of the next measurement.
     """
     poses = [(f"{name}position", "f8", (3,)) for name in ("", "target_", "reference_")]
     poses += [(f"{name}quaternion", "f8", (4,)) for name in ("", "target_", "reference_")]
-    joint = [(name, "f8", (joints,)) for name in ("sent", "bias")]
+    joint = [(name, "f8", (joints,)) for name in ("sent", "bias", "posture")]
     times = [(name, "f8") for name in ("dt", "filter_time")]
     ticks = ("since_target", "deadman_at", "freeze_at", "ramp_at", "ramp_end")
-    whole = [(name, "i8") for name in (*ticks, "state", "fault", "fault_joint", "seeded", "started")]
+    whole = [(name, "i8") for name in (*ticks, "state", "fault", "fault_joint", "seeded", "started", "posed")]
     parts = [
         ("law", impedance.law_type(joints)),
         ("bounds", limits.bounds_type(joints)),
@@ -76,7 +80,8 @@ def _valid(
 
 @njit(cache=True)
 def hold_here(arrays: Record) -> None:
-    """Reference and target go to the last measured pose; no feed-forward."""
+    """Reference and target go to the last measured pose, the posture to the next measured one; no feed-forward."""
+    arrays.posed = 0
     spatial.copy(arrays.position, arrays.target_position)
     spatial.copy(arrays.quaternion, arrays.target_quaternion)
     spatial.copy(arrays.position, arrays.reference_position)
@@ -156,6 +161,21 @@ def _follow(arrays: Record, share: float) -> None:
 
 
 @njit(cache=True)
+def _pose_joints(arrays: Record, q: Array) -> None:
+    """The posture holds the joints where they were measured (`hold_here`), and goes to a target's only to track it.
+
+    Else an arm whose elbow is elsewhere than the task wants it would swing as soon as it is held, or stopped.
+    """
+    posture, step = arrays.law.posture[:], POSTURE_SPEED * arrays.dt
+    if arrays.posed == 0:
+        arrays.posed = 1
+        spatial.copy(q, posture)
+    if arrays.state == TRACK:
+        for j in range(posture.shape[0]):
+            posture[j] += min(max(arrays.posture[j] - posture[j], -step), step)
+
+
+@njit(cache=True)
 def _fall_back(arrays: Record, tau_out: Array) -> None:
     """Without a state to control by: the last known bias alone, reached at the torque rate."""
     for j in range(tau_out.shape[0]):
@@ -219,6 +239,7 @@ def tick(
         return
     _observe(arrays, q, dq, bias, position, quaternion)
     _age(arrays)
+    _pose_joints(arrays, q)
     dexterity = limits.manipulability(jacobian, work.inverse[:])
     if arrays.state == TRACK:
         _follow(arrays, limits.pace(bounds, dexterity, q, dq, arrays.counts))

@@ -168,12 +168,12 @@ def test_targets_are_clamped_to_the_box_and_to_the_turn(controller):
 def test_a_posture_is_kept_within_the_soft_range_and_ends_with_the_hand_over(controller):
     wanted = HOME + np.array([0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 9.0])
     controller.submit("policy", target(posture=wanted))
-    np.testing.assert_allclose(controller.arrays.law.posture, [*wanted[:6], FR3.soft[1][6]])
+    np.testing.assert_allclose(controller.arrays.posture, [*wanted[:6], FR3.soft[1][6]])
     controller.submit("policy", target(sequence=2))
-    np.testing.assert_array_equal(controller.arrays.law.posture, HOME)
+    np.testing.assert_array_equal(controller.arrays.posture, HOME)
     controller.submit("policy", target(sequence=3, posture=wanted))
     controller.acquire("reset")
-    np.testing.assert_array_equal(controller.arrays.law.posture, HOME)
+    np.testing.assert_array_equal(controller.arrays.posture, HOME)
 
 
 def test_between_two_corners_of_the_turn_the_reference_does_not_cut_outside(controller):

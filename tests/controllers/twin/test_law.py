@@ -164,3 +164,44 @@ def test_six_joints_leave_no_posture_to_seek():
     law.posture[:] = cell.task.home + 0.5
     posture_torque(law, view.arm_jacobian, view.arm_mass, view.q, view.dq, work)
     assert np.abs(work.posture).max() < 1e-6 * law.posture_stiffness * 0.5
+
+
+def elsewhere() -> TwinCell:
+    """A cell whose arm rests with its elbow far from where the task wants it."""
+    cell = TwinCell(tasks.load("reach"), randomise=False)
+    cell.data.qpos[:7] += [0.9, 0.2, -0.9, 0.3, 0.5, 0.3, 0.0]
+    cell.set_state_vector(cell.state_vector())
+    cell.controller.seed(cell.arm.views.position.copy(), cell.arm.views.quaternion.copy())
+    cell.acquire("policy")
+    return cell
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_an_arm_at_rest_keeps_its_elbow_where_it_is_held_or_stopped(stopped):
+    cell = elsewhere()
+    before = cell.read().arm.q.copy()
+    if stopped:
+        cell.stop()
+    for _ in range(20):
+        cell.advance(100)
+        assert np.abs(cell.read().arm.q - before).max() < 1e-3
+
+
+def test_a_moving_elbow_stops_with_the_arm():
+    cell = elsewhere()
+    *_, _ = go(cell, cell.read().arm.pose, 0.7)
+    assert np.abs(cell.read().arm.dq).max() > 0.1
+    cell.stop()
+    cell.advance(400)
+    where = cell.read().arm.q.copy()
+    cell.advance(1000)
+    assert np.abs(cell.read().arm.q - where).max() < 0.01
+
+
+def test_a_target_takes_the_elbow_home_at_a_walk():
+    cell, fastest = elsewhere(), 0.0
+    home, start = cell.task.home, cell.read().arm.q.copy()
+    for _ in go(cell, cell.read().arm.pose, 5.0):
+        fastest = max(fastest, float(np.abs(cell.read().arm.dq).max()))
+    assert fastest < 1.3
+    assert np.linalg.norm(cell.read().arm.q - home) < 0.8 * np.linalg.norm(start - home)
