@@ -111,11 +111,16 @@ class FrankaCell:
         self._owner = owner
 
     def command(self, target: PoseTarget, gripper_width: float | None = None) -> None:
-        """Send a target of the present owner, and an opening in m. Raises `CommandRejected` or `ArmLatched`."""
+        """Send a target of the present owner, and an opening in m. Raises `CommandRejected` or `ArmLatched`.
+
+        Without a working hand the target is followed, and the opening refused.
+        """
         if gripper_width is not None and not math.isfinite(gripper_width):
             raise CommandRejected(f"The gripper's width is {gripper_width}: give a finite number of metres.")
         self._ask(ANSWER, kind=shared.SUBMIT, **fields_of(target))
         if gripper_width is not None and self._hand is not None:
+            if self._hand.trouble:
+                raise CommandRejected(f"The hand takes no openings ({self._hand.trouble}): open the cell anew.")
             self._hand.move(gripper_width)
 
     def wait(self) -> Reading:
@@ -136,7 +141,7 @@ class FrankaCell:
 
     def read(self) -> Reading:
         """The newest reading, without advancing."""
-        row = self._memory.state.read()
+        row = self._state()
         safety, reason = STATES[int(row["safety"])], text_of(row["reason"])
         if self._lost():
             safety, reason = STATES[LATCHED], self._gone
@@ -157,7 +162,7 @@ class FrankaCell:
 
     def tare(self) -> None:
         """Make the present wrench the zero of `ArmState.wrench`."""
-        self._tare = self._memory.state.read()["wrench"].copy()
+        self._tare = self._state()["wrench"].copy()
 
     def stop(self, reason: str = "stop requested") -> None:
         """Latch: the arm holds compliantly until `recover`. Not a safety-rated stop."""
@@ -170,6 +175,8 @@ class FrankaCell:
         Raises `ControllersError` while the cause persists.
         """
         with self._lock:
+            if self._closed:
+                raise ControllersError("this cell is closed: open it anew.")
             if self._lost():
                 self._restart()
                 return
@@ -196,6 +203,7 @@ class FrankaCell:
                 except (Gone, CellTimeout):
                     self._child.kill()
             self._child.end()
+            self._memory.close()
             if self._emulator is not None:
                 self._emulator.close()
                 self._emulator = None
@@ -218,22 +226,49 @@ class FrankaCell:
                 self._lost()
                 raise ArmLatched(f"The arm is latched ({self._gone}): a person must call recover.") from None
             except CellTimeout as error:
-                self._child.kill()
-                self._gone = f"the driver process hung and was ended ({error})"
+                self._end_hung(str(error))
                 raise ArmLatched(f"The arm is latched ({self._gone}): a person must call recover.") from error
 
     def _lost(self) -> bool:
-        """Whether the driver is gone; then `_gone` says how."""
+        """Whether the driver is gone, or hung and was ended; then `_gone` says how."""
+        if not self._gone and self._child.alive and self._silent():
+            self._end_hung(f"it told nothing for {ANSWER:g} s")
         if not self._gone and not self._child.alive:
             self._memory.state.repair()
             told = text_of(self._memory.state.read()["reason"])
             self._gone = f"the driver process {self._child.how_it_ended()}" + (f" after: {told}" if told else "")
         return bool(self._gone)
 
+    def _state(self) -> Any:
+        """What the driver told last, also where it died while it wrote. Raises `CellTimeout` while it hangs there."""
+        self._lost()
+        try:
+            return self._memory.state.read()
+        except CellTimeout:
+            if not self._lost():
+                raise
+            return self._memory.state.read()
+
+    def _silent(self) -> bool:
+        """Whether the driver has told nothing for long though time passes and nobody waits for its answer."""
+        if self._lockstep or not self._lock.acquire(blocking=False):
+            return False
+        try:
+            return time.monotonic() - self._memory.state.peek("told") > ANSWER
+        finally:
+            self._lock.release()
+
+    def _end_hung(self, why: str) -> None:
+        """End a driver that hangs: the robot stops by itself, and what it had half written will not be read."""
+        self._child.kill()
+        self._memory.state.repair()
+        self._gone = f"the driver process hung and was ended ({why})"
+
     def _restart(self) -> None:
         """A new driver in place of one that is gone."""
         self._child.end()
         self._memory.state.repair()
+        self._memory.forget_requests()
         self._child = Child(LOOP, self._memory, self._plan)
         try:
             self._child.ask(START, kind=shared.START)
@@ -263,6 +298,8 @@ class FrankaCell:
 
 def fields_of(target: PoseTarget) -> dict[str, Any]:
     """A target as fields of a request. Raises `CommandRejected` for what is no array of the right size."""
+    if not -(2**63) <= target.sequence < 2**63:
+        raise CommandRejected(f"The target's sequence number is {target.sequence}: give one of 64 bits.")
     fields: dict[str, Any] = {"sequence": int(target.sequence), "frame": target.frame.encode()[:32]}
     fields["enabled"] = int(target.enabled)
     fields["position"] = vector("position", target.pose.position, 3)

@@ -31,8 +31,9 @@ STILL = 0.01
 """rad/s: below this in every joint, a motion may be ended."""
 PATIENCE = 0.5
 """How long the arm may take to come to rest before its motion is ended all the same, s of robot time."""
-FADE = 50
-"""Cycles over which the torques fade out at the end of a motion."""
+FADE = 100
+"""Cycles over which the torques fade out at the end of a motion: from the most that the filter lets through (70 Nm),
+at a lower rate than it does."""
 NAP = 0.1
 """Longest sleep, s, before the driver looks whether its cell still lives."""
 WINDOW = 200
@@ -106,7 +107,8 @@ class Driver:
         row = self._row
         if self._phase == CONTROLLING:
             row["cycles"] += self.robot.measured.steps
-        row["stamp"] = row["cycles"] * STEP if self._plan.lockstep else time.monotonic()
+        if self._phase in (CONTROLLING, IDLE):  # else no state has come
+            row["stamp"] = row["cycles"] * STEP if self._plan.lockstep else time.monotonic()
         self._publish()
 
     def _cycle(self) -> None:
@@ -160,6 +162,7 @@ class Driver:
         row["safety"], row["phase"] = self._arrays.state, self._phase
         row["reference_position"], row["reference_quaternion"] = self._reference
         row["reason"] = shared.bytes_of(self.controller.reason)
+        row["told"] = time.monotonic()
         self._memory.state.write(self.robot.measured.record)
 
     # Faults
@@ -191,8 +194,12 @@ class Driver:
         if trouble:
             self.controller.fault(f"{trouble}: clear the cause, then recover the arm")
             return
-        self.robot.configure()
-        self._start()
+        try:
+            self.robot.configure()
+            self._start()
+        except ConnectionLost as error:
+            self._fail(str(error), LOST)
+            raise
 
     def _recover(self) -> None:
         """A person recovers: reconnect, clear errors, hold. Raises `ControllersError` while the cause persists."""

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controllers.exceptions import ControllersError
+from controllers.exceptions import CellTimeout, ControllersError
 
 JOINTS = 7
 BIN, BINS = 10_000, 5000
@@ -32,7 +32,7 @@ PHASES = ("starting", "controlling", "no motion", "no connection")
 STATE = np.dtype(
     [
         *((name, "i8") for name in ("safety", "phase", "mode", "cycles", "robot_time")),
-        *((name, "f8") for name in ("stamp", "success_rate")),
+        *((name, "f8") for name in ("stamp", "told", "success_rate")),
         *((name, "f8", (JOINTS,)) for name in ("q", "dq", "tau")),
         *((name, "f8", (3,)) for name in ("position", "reference_position")),
         *((name, "f8", (4,)) for name in ("quaternion", "reference_quaternion")),
@@ -41,7 +41,10 @@ STATE = np.dtype(
     ],
     align=True,
 )
-"""As `ArmState`, the wrench before taring. stamp: arrival on the monotonic clock, s; robot_time: its own, ms."""
+"""As `ArmState`, the wrench before taring. stamp: arrival on the monotonic clock, s; robot_time: its own, ms.
+
+told: when the driver wrote this, on the monotonic clock, s: it lives, even where the robot says nothing.
+"""
 
 OPTIONAL = {"twist": 6, "stiffness": 6, "damping": 6, "clip": 12, "posture": JOINTS}
 """Parts of a pose target that may be absent, and their sizes."""
@@ -117,6 +120,10 @@ class Memory:
         self.counters: NDArray[Any] = block["counters"]
         self.gripper: NDArray[Any] = block["gripper"]
 
+    def forget_requests(self) -> None:
+        """For a new driver, before it starts: what the last one left unanswered is not its to do."""
+        self.request["number"] = self.answer["number"] = 0
+
     def close(self) -> None:
         """Give the descriptor back; the memory lives as long as somebody maps it."""
         os.close(self.fd)
@@ -136,7 +143,7 @@ class Sequenced:
         self._lock[0] += 1
 
     def read(self, patience: float = 1.0) -> Any:
-        """A consistent copy of the record. Raises `ControllersError` when its writer died halfway."""
+        """A consistent copy of the record. Raises `CellTimeout` when its writer died, or hangs, halfway."""
         end = time.monotonic() + patience
         while True:
             before = int(self._lock[0])
@@ -145,9 +152,13 @@ class Sequenced:
                 if int(self._lock[0]) == before:
                     return copy
             if time.monotonic() > end:
-                raise ControllersError("the driver process ended while it wrote its state: recover the arm.")
+                raise CellTimeout("the driver process ended while it wrote its state: recover the arm.")
             time.sleep(20e-6)
+
+    def peek(self, name: str) -> float:
+        """One number of the record as it is now, without waiting for its writer: numbers are written whole."""
+        return float(self._record[name][0])
 
     def repair(self) -> None:
         """For a new writer, after the last one died: its half-written state will be overwritten."""
-        self._lock[0] += self._lock[0] % 2
+        self._lock[0] = 2 * ((int(self._lock[0]) + 1) // 2)  # the same from two threads at once

@@ -11,6 +11,7 @@ import pytest
 
 from controllers import spatial
 from controllers.arms.franka import cell as cell_module
+from controllers.arms.franka.process import Child
 from controllers.exceptions import ArmLatched, CommandRejected, ControllersError, SettingsError
 from controllers.interface import Pose, PoseTarget
 from controllers.models import arm_model
@@ -228,6 +229,38 @@ def test_a_driver_that_hangs_is_ended_and_the_arm_latched(lockstep, cell, monkey
     assert drive(cell).safety == "track"
 
 
+def test_a_new_driver_does_not_take_up_what_the_last_one_left_unanswered(lockstep, cell, monkeypatch):
+    os.kill(cell.driver_pid, signal.SIGKILL)
+    ticking(cell)
+    seen = []
+    monkeypatch.setattr(cell_module, "Child", lambda *_: seen.append(cell._memory.request["number"][0]) or Child(*_))
+    cell.recover()
+    assert seen == [0]
+    assert drive(cell).safety == "track"
+
+
+def test_a_closed_cell_starts_nothing_again(lockstep, cell):
+    driver = cell.driver_pid
+    cell.close()
+    with pytest.raises(ControllersError, match="closed: open it anew"):
+        cell.recover()
+    assert cell.driver_pid == driver
+    assert not psutil.pid_exists(driver)
+    assert cell.read().safety == "latched"
+    with pytest.raises(OSError):
+        os.fstat(cell._memory.fd)
+
+
+def test_a_driver_that_died_while_it_wrote_is_told_as_latched(lockstep, cell):
+    drive(cell, ticks=1)
+    os.kill(cell.driver_pid, signal.SIGKILL)
+    cell._memory.state._lock[0] += 1
+    reading = cell.read()
+    assert (reading.safety, reading.reason) == ("latched", "the driver process was ended by SIGKILL")
+    cell.recover()
+    assert drive(cell).safety == "track"
+
+
 PARENT = """
 import sys, time
 from controllers.arms.franka.cell import FrankaCell
@@ -276,6 +309,7 @@ def test_malformed_targets_are_refused_and_change_nothing(cell):
         "frame": dataclasses.replace(good, frame="tool"),
         "Stiffness": dataclasses.replace(good, stiffness=np.full(6, 1e6)),
         "sequence": dataclasses.replace(good, sequence=-1),
+        "64 bits": dataclasses.replace(good, sequence=2**80),
         "posture": dataclasses.replace(good, posture=np.zeros(3)),
     }
     for said, wrong in bad.items():

@@ -4,7 +4,7 @@ import signal
 import numpy as np
 import pytest
 
-from controllers.exceptions import ArmLatched
+from controllers.exceptions import ArmLatched, CommandRejected
 from controllers.interface import Pose, PoseTarget
 from tasks.pick_cube.task import SPEC
 from tests.controllers.arms.franka.conftest import bench, target
@@ -47,6 +47,10 @@ def test_the_hand_opens_closes_and_holds_without_stopping_the_arm(cell):
     assert cell.wait().safety in ("hold", "track", "frozen")
     assert cell.health().level == "warn"
     assert "the hand's process was ended by SIGKILL" in cell.health().message
+    sequence = cell.read().tick
+    with pytest.raises(CommandRejected, match="takes no openings .*SIGKILL.*: open the cell anew"):
+        cell.command(target((0.0, 0.0, 0.01), sequence, SPEC), 0.05)
+    assert cell.wait().safety == "track"
 
 
 def test_the_hand_grasps_what_is_between_its_fingers(cell):

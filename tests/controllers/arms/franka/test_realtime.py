@@ -1,5 +1,7 @@
 """On the wall clock. This machine may be busy: what is asked for is the cycle, not its timing."""
 
+import os
+import signal
 import time
 
 import numpy as np
@@ -37,5 +39,19 @@ def test_the_loop_runs_at_the_robots_rate_and_tells_its_timing(robot):
         assert 0.5 < told["period p50 (ms)"] < 2.0
         if not latches:
             assert np.abs(last.arm.pose.position - SPEC.start.position - goal).max() < 2e-3
+    finally:
+        robot.mend()
+
+
+def test_a_driver_that_hangs_is_noticed_by_one_who_only_reads(robot):
+    cell = robot.cell(clock="realtime")
+    try:
+        assert cell.wait().safety in ("hold", "latched")
+        os.kill(cell.driver_pid, signal.SIGSTOP)
+        end = time.monotonic() + 20.0
+        while not (reading := cell.wait()).reason.startswith("the driver process hung"):
+            assert time.monotonic() < end, reading
+        assert reading.safety == "latched"
+        assert cell.health().level == "error"
     finally:
         robot.mend()

@@ -8,7 +8,7 @@ import pytest
 
 from controllers.arms.franka import shared
 from controllers.arms.franka.shared import Memory
-from controllers.exceptions import ControllersError
+from controllers.exceptions import CellTimeout, ControllersError
 
 
 def test_two_maps_of_one_block_see_the_same():
@@ -54,7 +54,7 @@ def test_a_writer_that_died_halfway_is_reported_and_mended():
     memory = Memory()
     lock = memory.state._lock
     lock[0] += 1
-    with pytest.raises(ControllersError, match="ended while it wrote"):
+    with pytest.raises(CellTimeout, match="ended while it wrote"):
         memory.state.read(patience=0.01)
     memory.state.repair()
     memory.state.read(patience=0.01)
