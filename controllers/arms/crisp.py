@@ -195,8 +195,8 @@ class CrispCell:
         if self._thread is not None:
             self._ended.set()
             self._thread.join()
-            if not self._link.stale(self.config.stale_after):
-                self._link.send(self._link.newest(self._now).pose)
+            if not self._listen():
+                self._link.send(self._now.pose)
         self._link.close()
 
     # Inside.

@@ -149,9 +149,14 @@ class CrispLink:
         if name == "wrench":
             return replace(now, wrench=messages.six(message.wrench.force, message.wrench.torque))
         if name == "safety":
+            if not message.status:
+                return None
             status = message.status[0]
-            return replace(now, latched=status.values[0].value if status.message == "latched" else "")
+            reason = status.values[0].value if status.values else "it does not say why"
+            return replace(now, latched=reason if status.message == "latched" else "")
         if name == "gripper_state":
+            if not message.position:
+                return None
             closed, opened = self._config.gripper_values
             share = (message.position[0] - closed) / (opened - closed)
             grasped = bool(message.effort and message.effort[0] > 0.5)

@@ -24,6 +24,7 @@ from std_srvs.srv import Trigger
 
 from controllers.arms import ros_messages as messages
 from controllers.arms.ros_io import SENSOR, STATE, TARGET, Feed, Listener, nanoseconds, time_message
+from controllers.cameras.base import PICTURE_AGE
 from controllers.exceptions import ArmLatched, CellTimeout, CommandRejected
 from controllers.interface import Array, PoseTarget, Reading
 
@@ -32,10 +33,6 @@ LATENCY = 0.01
 to acting is then the same at each step, however long the policy took."""
 RESEND = 0.5
 """After this silence, s, a target is sent again; the arm knows it by its stamp."""
-PICTURE_AGE = 0.15
-"""In real time a picture may be this old, s, at its tick, or one period where that is longer: exposure and transfer
-take a camera 66 ms, and the next picture is up to 33 ms away. An older one is waited for, then `CellTimeout`."""
-
 COMPLIANCE = ("stiffness", "damping", "clip")
 ENABLE_TOPIC = "teleop/enable"
 """std_msgs/Bool: the deadman of a person at a teleoperation device."""

@@ -16,6 +16,10 @@ from controllers.interface import Image
 
 Depth = NDArray[np.float32]
 
+PICTURE_AGE = 0.15
+"""In real time a picture may be this old, s, at its tick, or one period where that is longer: exposure and transfer
+take a camera 66 ms, and the next picture is up to 33 ms away. An older one is waited for, then `CellTimeout`."""
+
 Clock = Literal["device", "system", "monotonic", "none"]
 """Whose time a device's stamps tell: its own, this machine's wall clock or monotonic clock, or none at all."""
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from controllers.cameras.base import Frame
+from controllers.cameras.base import PICTURE_AGE, Frame
 from controllers.cameras.watchdog import SupervisedCamera
 from controllers.exceptions import CellTimeout, ControllersError
 from controllers.interface import Backend, Health, Image, Reading
@@ -16,13 +16,15 @@ from controllers.interface import Backend, Health, Image, Reading
 class SeeingCell:
     """A `Backend` made of another one and its cameras, which it opens and closes.
 
-    A reading waits for no picture; one older than its camera's `stale_after` raises `CellTimeout`.
+    A reading waits for a picture that is fresh: at most `PICTURE_AGE` s (or one period) old in real time, of the
+    present tick in lockstep. Where none comes within its camera's `stale_after`, `CellTimeout`.
     Raises `CameraError`, and closes the backend, where a camera cannot be opened.
     """
 
     def __init__(self, backend: Backend, cameras: Mapping[str, SupervisedCamera]) -> None:
         self._backend, self._cameras = backend, cameras
         self._frames: dict[str, Frame] = {}
+        self._ticked = 0.0
         try:
             for name, camera in cameras.items():
                 camera.open()
@@ -37,7 +39,9 @@ class SeeingCell:
 
     def wait(self) -> Reading:
         """The reading at the end of the tick."""
-        return self._seeing(self._backend.wait())
+        reading = self._backend.wait()
+        self._ticked = time.monotonic()
+        return self._seeing(reading)
 
     def read(self) -> Reading:
         """The newest reading, without advancing."""
@@ -60,10 +64,14 @@ class SeeingCell:
         return dataclasses.replace(reading, images={name: self._newest(name) for name in self._cameras})
 
     def _newest(self, name: str) -> Image:
-        camera = self._cameras[name]
+        camera, now = self._cameras[name], time.monotonic()
+        oldest = self._ticked if self._backend.abilities.lockstep else now - max(PICTURE_AGE, self._backend.period)
+        end = now + camera.config.stale_after
         self._frames[name] = camera.poll(0.0) or self._frames[name]
-        frame = self._frames[name]
-        age = time.monotonic() - frame.arrival
-        if age > camera.config.stale_after:
-            raise CellTimeout(f"camera {name} has delivered no picture for {age:.1f} s; see to it and its cable.")
+        while (frame := self._frames[name]).stamp < oldest:
+            left = end - time.monotonic()
+            if left <= 0:
+                age = time.monotonic() - frame.stamp
+                raise CellTimeout(f"camera {name} has delivered no picture for {age:.1f} s; see to it and its cable.")
+            self._frames[name] = camera.poll(left) or frame
         return frame.image

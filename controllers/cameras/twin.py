@@ -53,8 +53,8 @@ class TwinCamera:
         now = time.monotonic()
         self._due = max(self._due + 1.0 / self._config.rate, now) if self._due else now
         time.sleep(self._due - now)
-        device = self._see(self._plant)
         stamp = self._clock.stamp(math.nan, time.monotonic(), "none")
+        device = self._see(self._plant)
         image = process(self._plant.render(self._spec), self._config)
         self._sequence += 1
         return Frame(image, None, self._sequence, stamp, time.monotonic(), device)

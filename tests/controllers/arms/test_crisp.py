@@ -273,3 +273,19 @@ def test_the_leash_is_along_the_axes_of_the_tool():
     np.testing.assert_allclose(leashed(near, Pose(np.zeros(3), quarter), clip).position, near.position)
     turned = leashed(Pose(np.zeros(3), np.array([0.0, 0.0, 0.0, 1.0])), Pose(np.zeros(3), quarter), clip)
     assert 2 * np.arccos(turned.quaternion @ quarter) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("name", ["gripper_state", "safety", "joint_states"])
+def test_a_message_that_says_nothing_is_no_state(name):
+    """It must not end the thread that keeps the reference."""
+    from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+    from sensor_msgs.msg import JointState
+
+    from controllers.arms.crisp_link import CrispLink, Measured
+
+    link = CrispLink.__new__(CrispLink)
+    link._config, link._joints = CrispConfig(), ("fr3_joint1",)
+    now = Measured(HERE, HERE, HERE, Pose(HERE, np.array([0.0, 0.0, 0.0, 1.0])), np.zeros(6), np.zeros(6), 0.0)
+    assert link._take(name, DiagnosticArray() if name == "safety" else JointState(), now) is None
+    latched = DiagnosticArray(status=[DiagnosticStatus(message="latched")])
+    assert link._take("safety", latched, now).latched == "it does not say why"

@@ -1,3 +1,4 @@
+import dataclasses
 import time
 
 import numpy as np
@@ -16,6 +17,7 @@ class Still:
 
     def __init__(self, broken=False):
         self.config = CameraConfig(driver="twin", stale_after=0.2)
+        self.late = 0.0
         self.broken, self.closed, self.count, self.silent = broken, False, 0, False
 
     def open(self):
@@ -27,9 +29,10 @@ class Still:
 
     def poll(self, timeout):
         if self.silent:
+            time.sleep(timeout)
             return None
         self.count += 1
-        now = time.monotonic()
+        now = time.monotonic() - self.late * (timeout == 0.0)  # what is there already, and what is waited for
         return Frame(np.full((4, 6, 3), self.count, np.uint8), None, self.count, now, now, now)
 
     def health(self):
@@ -58,12 +61,26 @@ def test_readings_hold_the_newest_picture_and_all_else_is_the_arm_s(arm):
 
 def test_a_picture_that_is_too_old_is_no_picture(arm):
     camera = Still()
+    arm.abilities = dataclasses.replace(arm.abilities, lockstep=False)
     cell = SeeingCell(arm, {"wrist": camera})
     camera.silent = True
     cell.wait()
     time.sleep(0.25)
     with pytest.raises(CellTimeout, match="camera wrist has delivered no picture for 0"):
         cell.wait()
+
+
+@pytest.mark.parametrize("lockstep, late", [(True, 0.01), (False, 0.3)])
+def test_a_picture_of_before_is_waited_out(arm, lockstep, late):
+    """In lockstep one of the tick before, in real time one that is older than a camera should need."""
+    camera = Still()
+    arm.abilities = dataclasses.replace(arm.abilities, lockstep=lockstep)
+    cell = SeeingCell(arm, {"wrist": camera})
+    camera.late = late
+    before = camera.count
+    assert int(cell.wait().images["wrist"][0, 0, 0]) == before + 2  # the first that was there was too old
+    camera.silent = True
+    assert int(cell.read().images["wrist"][0, 0, 0]) == before + 2  # and this one still is of the tick
 
 
 def test_a_camera_that_does_not_open_lets_go_of_everything(arm):

@@ -144,7 +144,8 @@ def test_a_hung_driver_is_replaced_and_a_dead_one_ends_the_node(served, recordin
 
 
 def test_a_cell_does_not_act_on_a_picture_that_has_grown_old(served, host, live, background):
-    from controllers.arms.ros import PICTURE_AGE, RosCell
+    from controllers.arms.ros import RosCell
+    from controllers.cameras.base import PICTURE_AGE
     from robot_rl.nodes.camera import DriverNode
 
     server, client = served(stale_after=60.0, latency=0.066, depth=False), host("client", clock="realtime")
