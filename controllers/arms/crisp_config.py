@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
 from controllers.exceptions import SettingsError
 from controllers.settings import option
+
+STALEST = 2.0
+"""Longest silence, s, that may be allowed to an arm."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,14 @@ class CrispConfig:
 
     def __post_init__(self) -> None:
         for name in ("rate", "stale_after", "gripper_width"):
-            if not getattr(self, name) > 0.0:
-                raise SettingsError(f"{name} is {getattr(self, name)}, but must be above 0.")
-        if not min(self.speed) > 0.0:
-            raise SettingsError(f"speed is {self.speed}, but must be above 0.")
+            if not 0.0 < getattr(self, name) < math.inf:
+                raise SettingsError(f"{name} is {getattr(self, name)}, but must be above 0 and finite.")
+        if self.stale_after > STALEST:
+            raise SettingsError(
+                f"stale_after is {self.stale_after} s, but must be at most {STALEST}: the arm is blind."
+            )
+        if not all(0.0 < speed < math.inf for speed in self.speed):
+            raise SettingsError(f"speed is {self.speed}, but must be above 0 and finite.")
         if not 0 <= self.domain <= 232:
             raise SettingsError(f"domain is {self.domain}, but must be from 0 to 232.")
         if self.gripper_values[0] == self.gripper_values[1]:

@@ -223,6 +223,9 @@ def test_a_robot_that_is_not_as_described_is_named(robot, cell, values, said, mo
     [
         ({"rate": 0.0}, "rate is 0.0, but must be above 0"),
         ({"speed": (0.5, 0.0)}, "speed is .* but must be above 0"),
+        ({"speed": (0.5, float("nan"))}, "speed is .* but must be above 0"),
+        ({"stale_after": 60.0}, "stale_after is 60.0 s, but must be at most 2.0"),
+        ({"stale_after": float("inf")}, "stale_after is inf, but must be above 0 and finite"),
         ({"domain": 233}, "domain is 233, but must be from 0 to 232"),
         ({"gripper_values": (1.0, 1.0)}, "give one for closed and another for open"),
         ({"current_twist": ""}, "must each name a topic"),
