@@ -56,7 +56,10 @@ class Control:
             raise ControllersError(f"the emulator at {self.address} does not answer ({error})") from error
         if not line:
             raise ControllersError(f"the emulator at {self.address} has ended")
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer: dict[str, Any] = json.loads(line)
+        except ValueError as error:
+            raise ControllersError(f"what answers at {self.address}:{CONTROL_PORT} is not the emulator") from error
         if not answer.get("ok"):
             raise ControllersError(f"the emulator at {self.address} refuses {do!r}: {answer.get('error')}")
         return answer
@@ -130,7 +133,7 @@ class Service:
             request = json.loads(line)
             answer = self._answer(str(request.pop("do")), request)
             self._server.tell()
-        except (ControllersError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ControllersError, ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             return json.dumps({"ok": False, "error": f"{type(error).__name__}: {error}"}).encode()
         return json.dumps({"ok": True, **answer}).encode()
 

@@ -29,12 +29,13 @@ class RobotPort:
         self._robot, self._model, self._version, self._show = robot, model.encode(), version, show
 
     def handle(self, connection: Connection, number: int, command_id: int, payload: bytes) -> None:
-        """One request; its reply is sent, but for those that `ended` sends later."""
+        """One request; its reply is sent, but for those that `ended` sends later. What is none ends the connection."""
         try:
-            command = Command(number)
-        except ValueError:
+            self._do(connection, Command(number), command_id, payload)
+        except (ValueError, IndexError, struct.error):
             connection.alive = False
-            return
+
+    def _do(self, connection: Connection, command: Command, command_id: int, payload: bytes) -> None:
         if command == Command.CONNECT:
             self._connect(connection, command_id, payload)
         elif command == Command.MOVE:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 HIGHEST_THRESHOLD = 100.0
 """N and Nm: above this a collision would not be noticed before the law's own caps."""
+LEAST_ROTOR = 0.05
+"""kg m2: with less, commands that drive the arm hard take it 0.1 m (0.02) to 1 m (none) out of its box in the twin."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class FrankaConfig:
         _check("ttl", self.ttl, 0.01, 1.0, "s")
         _check_vector("payload_centre", self.payload_centre, 3, 1.0, "m")
         _check_vector("payload_inertia", self.payload_inertia, 3, 1.0, "kg m2", least=0.0)
-        _check_vector("rotor_inertia", self.rotor_inertia, 7, 1.0, "kg m2", least=0.0)
+        _check_vector("rotor_inertia", self.rotor_inertia, 7, 1.0, "kg m2", least=LEAST_ROTOR)
         _check_vector("torque_thresholds", self.torque_thresholds, 7, HIGHEST_THRESHOLD, "Nm", least=1.0)
         _check_vector("force_thresholds", self.force_thresholds, 6, HIGHEST_THRESHOLD, "N or Nm", least=1.0)
 

@@ -1,12 +1,14 @@
 """The robot through franky: its own impedance law in C++ follows our reference, which the safety filter has made.
 
-The filter and its watchdog run here as with pylibfranka; of the law's torques nothing is sent. What bounds the pose
-error holds the reference near the measured pose, once per cycle of this process, about every millisecond; should it
-stall, franky's own symmetric bound is the task's largest.
+What the filter does to targets and reference, its watchdog and its latch are as with pylibfranka; of the law's torques
+nothing is sent, so the barriers, the power cap and the joints' guards do not act on this arm: the robot's own limits
+do. What bounds the pose error, and the springs' force and moment, holds the reference near the measured pose, once per
+cycle of this process, about every millisecond; should it stall, franky's own symmetric bound is the task's largest.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -48,21 +50,41 @@ TORQUE_STEP = 0.8
 
 @njit(cache=True)
 def leashed(arrays: Record, position: Array, quaternion: Array) -> None:
-    """The reference with its distance from the measured pose clipped as the law clips it (axes of the tool)."""
+    """The reference, its distance from the measured pose clipped as the law clips it (axes of the tool).
+
+    Then less where the springs would push with more than the arm's caps of force and moment.
+    """
     frame, error = np.empty((3, 3)), arrays.work.error
     spatial.matrix(arrays.quaternion, frame)
     clipped = np.zeros(6)
     for part in (0, 3):
+        push = 0.0
         for axis in range(3):
             along = 0.0
             for i in range(3):
                 along += frame[i, axis] * error[part + i]
             along = min(max(along, arrays.law.clip[part + axis]), arrays.law.clip[6 + part + axis])
+            push += (arrays.law.stiffness[part + axis] * along) ** 2
             for i in range(3):
                 clipped[part + i] += frame[i, axis] * along
+        cap = arrays.bounds.force if part == 0 else arrays.bounds.moment
+        share = min(1.0, cap / max(math.sqrt(push), 1e-9))
+        for i in range(3):
+            clipped[part + i] *= share
     for i in range(3):
         position[i] = arrays.position[i] + clipped[i]
     spatial.multiply(spatial.exp(clipped[3:]), arrays.quaternion, quaternion)
+
+
+def slowed(arrays: Record) -> tuple[Array, Array]:
+    """The feed-forward (3,) in m/s and (3,) in rad/s, no faster than the tool may be driven: no barrier brakes here."""
+    parts = []
+    for twist, fastest in (
+        (arrays.law.twist[:3], arrays.bounds.tool_linear),
+        (arrays.law.twist[3:], arrays.bounds.tool_angular),
+    ):
+        parts.append(twist * min(1.0, fastest / max(float(np.linalg.norm(twist)), 1e-9)))
+    return parts[0], parts[1]
 
 
 class Franky:
@@ -173,7 +195,8 @@ class Franky:
         if self._gains is None or np.abs(gains - self._gains).max() > 1e-3:
             self._motion.set_gains(self._in_base(arrays))
             self._gains = gains
-        twist = api.Twist(arrays.law.twist[:3], arrays.law.twist[3:])
+        linear, angular = slowed(arrays)
+        twist = api.Twist(linear, angular)
         self._motion.set_reference(api.CartesianReference(api.Affine(*self._goal), twist))
 
     def finish(self, tau: Array) -> None:

@@ -11,7 +11,7 @@ import pytest
 import tasks
 from controllers.emulators.control import Control
 from controllers.emulators.fci import Emulator
-from controllers.emulators.wire import ROBOT_PORT
+from controllers.emulators.wire import HEADER, ROBOT_PORT, Command
 from controllers.exceptions import ControllersError
 from controllers.twin.plant import Plant
 from tests.controllers.emulators.clients import HOME, ONTO_THE_SOCKET, connect, hold, idle_torque, lower, newest, pull
@@ -209,9 +209,19 @@ def test_a_second_client_is_turned_away(emulator, robot):
     hold(robot, 50)
 
 
-def test_what_is_no_request_ends_the_connection_and_nothing_else(emulator, control):
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"\xff" * 12,
+        HEADER.pack(Command.CONNECT, 1, HEADER.size + 1) + b"\x00",
+        HEADER.pack(Command.MOVE, 1, HEADER.size + 8) + bytes(8),
+        HEADER.pack(Command.SET_LOAD, 1, HEADER.size + 5) + bytes(5),
+    ],
+    ids=["noise", "short connect", "short move", "torn number"],
+)
+def test_what_is_no_request_ends_the_connection_and_nothing_else(emulator, control, request_):
     with socket.create_connection((emulator.address, ROBOT_PORT), timeout=5) as client:
-        client.sendall(b"\xff" * 12)
+        client.sendall(request_)
         assert client.recv(1) == b""
     connect(emulator.address, control).stop()
 

@@ -26,6 +26,7 @@ def test_a_configuration_comes_from_plain_values():
         ({"priority": 99}, "priority is 99: give 0 to 98"),
         ({"grip_force": 500.0}, "grip_force is 500.0 N"),
         ({"ttl": 0.0}, "ttl is 0.0 s"),
+        ({"rotor_inertia": (0.0,) * 7}, "rotor_inertia is 0.0 kg m2: give 0.05 to 1"),
         ({"library": "ros"}, "library"),
         ({"adress": "x"}, "did you mean address"),
     ],

@@ -5,8 +5,11 @@ import time
 import numpy as np
 import pytest
 
+from controllers import spatial
 from controllers.arms.franka import franky as module
+from controllers.controller import Controller
 from controllers.exceptions import ArmLatched, ControllersError
+from controllers.models import arm_model
 from tasks.peg_insert.task import RIM, SPEC, TIP
 from tests.controllers.arms.franka.conftest import bench, target
 
@@ -100,9 +103,6 @@ def test_without_a_hand_at_the_address_one_that_is_configured_is_refused(robot):
 
 
 def test_the_leash_clips_in_the_tools_axes_per_sign():
-    from controllers.controller import Controller
-    from controllers.models import arm_model
-
     made = Controller(arm_model("fr3").limits, SPEC.gains, SPEC.workspace, home=SPEC.home, start=SPEC.start.quaternion)
     made.seed(SPEC.start.position, SPEC.start.quaternion)
     made.arrays.law.clip = [-0.001] * 3 + [-0.01] * 3 + [0.002] * 3 + [0.02] * 3
@@ -113,3 +113,24 @@ def test_the_leash_clips_in_the_tools_axes_per_sign():
     turned = np.array([0.0, 0.0, np.sin(0.005), np.cos(0.005)])
     expected = np.array([turned[3], turned[2], 0.0, 0.0])  # times the start's turn by pi about x
     assert np.allclose(quaternion, expected, atol=1e-9)
+
+
+def test_springs_and_feed_forward_stay_within_the_arms_caps():
+    """franky's law knows neither the caps nor the barriers: what it is given keeps to them."""
+    limits = arm_model("fr3").limits
+    made = Controller(limits, SPEC.gains, SPEC.workspace, home=SPEC.home, start=SPEC.start.quaternion)
+    made.seed(SPEC.start.position, SPEC.start.quaternion)
+    made.arrays.law.clip = [-9.0] * 6 + [9.0] * 6
+    made.arrays.law.stiffness = [3000.0] * 3 + [300.0] * 3
+    made.arrays.work.error = [0.3, -0.2, 0.1, 0.4, 0.3, 0.0]
+    made.arrays.law.twist = [2.0, 0.0, 0.0, 0.0, 0.0, 1.9]
+    position, quaternion = np.zeros(3), np.zeros(4)
+    module.leashed(made.arrays, position, quaternion)
+    away = position - SPEC.start.position
+    assert 3000.0 * np.linalg.norm(away) == pytest.approx(limits.force)
+    assert np.allclose(away / np.linalg.norm(away), np.array([3.0, -2.0, 1.0]) / np.sqrt(14.0))
+    turn = spatial.log(spatial.multiply(quaternion, spatial.conjugate(SPEC.start.quaternion)))
+    assert 300.0 * np.linalg.norm(turn) == pytest.approx(limits.moment)
+    linear, angular = module.slowed(made.arrays)
+    assert np.allclose(linear, [limits.tool_speed[0], 0.0, 0.0])
+    assert np.allclose(angular, [0.0, 0.0, 1.9])
