@@ -74,7 +74,7 @@ class CellConfig:
     """One cell. Raises `SettingsError` for what cannot be, limits beyond the maker's among them."""
 
     name: str = required("what people call it")
-    robot: Robot = option("twin", "the backend that moves: the twin, a Franka, or a controller of ros2_control")
+    robot: Robot = required("the backend that moves: the twin, a Franka, or a controller of ros2_control")
     arm: Literal["fr3", "panda", "ur5e"] = option("fr3", "the arm's model")
     gripper: Literal["franka_hand", "none"] = option("franka_hand", "what is on the flange")
     clock: Literal["lockstep", "realtime"] = option("realtime", "lockstep where time can wait: twin and emulators")

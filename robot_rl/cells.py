@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from controllers.interface import Backend
     from robot_rl.envs import RobotEnv
 
-TWIN = CellConfig("twin", clock="lockstep")
+TWIN = CellConfig("twin", "twin", clock="lockstep")
 """The cell of a run that names none: the twin, with all that the task wants."""
 
 

@@ -227,13 +227,12 @@ def modes(device: Any, stream: Any) -> list[str]:
 def lock(rs: Any, sensor: Any, name: str, config: CameraConfig) -> dict[str, float]:
     """Make exposure, gain and white balance what the configuration says; those read back, in its units.
 
+    What it leaves open is switched to automatic: an earlier program may have left it otherwise.
     Raises `CameraError` for one that the sensor has not, or does not take.
     """
     option = rs.option
-    if config.exposure is not None or config.gain is not None:
-        _switch_off(sensor, option.enable_auto_exposure)
-    if config.white_balance is not None:
-        _switch_off(sensor, option.enable_auto_white_balance)
+    _automatic(sensor, option.enable_auto_exposure, config.exposure is None and config.gain is None)
+    _automatic(sensor, option.enable_auto_white_balance, config.white_balance is None)
     unit = DEPTH_UNIT_EXPOSURE if sensor.is_depth_sensor() else COLOUR_UNIT_EXPOSURE
     wanted = {
         "exposure": (option.exposure, config.exposure, unit),
@@ -247,9 +246,9 @@ def lock(rs: Any, sensor: Any, name: str, config: CameraConfig) -> dict[str, flo
     }
 
 
-def _switch_off(sensor: Any, option: Any) -> None:
-    if sensor.supports(option):
-        sensor.set_option(option, 0.0)
+def _automatic(sensor: Any, option: Any, wanted: bool) -> None:
+    if sensor.supports(option) and not sensor.is_option_read_only(option):
+        sensor.set_option(option, float(wanted))
 
 
 def _set(sensor: Any, option: Any, value: float, unit: float, what: str) -> float:

@@ -14,8 +14,8 @@ from controllers.cameras.config import CameraConfig
 from controllers.cameras.processing import check_shape, opencv, process
 from controllers.exceptions import CameraError
 
-MANUAL_EXPOSURE = 1
-"""V4L2_EXPOSURE_MANUAL; 3, aperture priority, is what cameras call automatic."""
+MANUAL_EXPOSURE, AUTOMATIC_EXPOSURE = 1, 3
+"""V4L2_EXPOSURE_MANUAL, and aperture priority, which is what cameras call automatic."""
 EXPOSURE_UNIT = 1e-4
 """s, of V4L2_CID_EXPOSURE_ABSOLUTE."""
 SETTLE = 6
@@ -125,12 +125,12 @@ class UvcCamera:
 def lock(cv2: Any, capture: Any, name: str, config: CameraConfig) -> dict[str, float]:
     """Make exposure, gain and white balance what the configuration says; those read back, in its units.
 
+    What it leaves open is switched to automatic: an earlier program may have left it otherwise.
     Raises `CameraError` for one that the camera does not take.
     """
-    if config.exposure is not None or config.gain is not None:
-        capture.set(cv2.CAP_PROP_AUTO_EXPOSURE, MANUAL_EXPOSURE)
-    if config.white_balance is not None:
-        capture.set(cv2.CAP_PROP_AUTO_WB, 0)
+    automatic = config.exposure is None and config.gain is None
+    capture.set(cv2.CAP_PROP_AUTO_EXPOSURE, AUTOMATIC_EXPOSURE if automatic else MANUAL_EXPOSURE)
+    capture.set(cv2.CAP_PROP_AUTO_WB, int(config.white_balance is None))
     controls = {
         "exposure": (cv2.CAP_PROP_EXPOSURE, config.exposure, EXPOSURE_UNIT),
         "gain": (cv2.CAP_PROP_GAIN, config.gain, 1.0),

@@ -29,7 +29,7 @@ from controllers.settings import build, plain
 
 def cell_file(folder: Path, **values) -> str:
     path = folder / "lab.yaml"
-    path.write_text(yaml.safe_dump(values))
+    path.write_text(yaml.safe_dump({"robot": "twin", **values}))
     return str(path)
 
 
@@ -38,6 +38,12 @@ def test_every_shipped_cell_reads_and_says_what_it_is(name):
     cell = load_cell(name)
     assert cell.name == name
     assert build(CellConfig, yaml.safe_load(yaml.safe_dump(plain(cell))), "again") == cell
+
+
+def test_a_cell_says_what_moves(tmp_path):
+    (tmp_path / "lab.yaml").write_text("arm: fr3")
+    with pytest.raises(SettingsError, match=r"lab\.yaml: robot is missing"):
+        load_cell(str(tmp_path / "lab.yaml"))
 
 
 def test_the_twin_s_cells_are_shipped():
@@ -88,7 +94,7 @@ def test_an_unknown_cell_is_named_with_the_choices(tmp_path):
 def test_a_cell_of_the_working_folder_comes_before_a_shipped_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cells").mkdir()
-    (tmp_path / "cells" / "twin_fr3.yaml").write_text("name: mine")
+    (tmp_path / "cells" / "twin_fr3.yaml").write_text("name: mine\nrobot: twin")
     assert load_cell("twin_fr3").name == "mine"
     assert load_cell("twin_ur5e").arm == "ur5e"
 
@@ -245,7 +251,7 @@ def test_a_taught_place_with_angles_that_cannot_be_is_named(tmp_path):
     "limits, said", [({"stiffness": (300.0, 10.0)}, "1500 and 100"), ({"damping": (9, 9)}, "damp")]
 )
 def test_a_task_stiffer_than_the_cell_allows_is_refused(limits, said):
-    cell = CellConfig("lab", limits=Limits(**limits))
+    cell = CellConfig("lab", "twin", limits=Limits(**limits))
     with pytest.raises(
         SettingsError, match=rf"task reach has a .*{said}.*of cell lab is .*raise it, or choose another"
     ):

@@ -18,7 +18,7 @@ FRONT = {"cameras": {"front": {"driver": "twin", "size": [64, 64]}}}
 
 def cell(folder, **values):
     path = folder / "lab.yaml"
-    path.write_text(yaml.safe_dump(values))
+    path.write_text(yaml.safe_dump({"robot": "twin", **values}))
     return load_cell(str(path))
 
 

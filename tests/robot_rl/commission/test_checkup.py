@@ -12,7 +12,7 @@ from robot_rl.cli import main
 
 def cell_file(folder, **values):
     path = folder / "lab.yaml"
-    path.write_text(yaml.safe_dump(values))
+    path.write_text(yaml.safe_dump({"robot": "twin", **values}))
     return str(path)
 
 

@@ -67,7 +67,7 @@ def served(host, recording):  # noqa: F811
 
     def make(**changes):
         values = {"device": str(recording), "width": 160, "height": 120, "size": (80, 60), "depth": True, **changes}
-        cell = CellConfig(name="lab", cameras={"wrist": CameraConfig(**values)})
+        cell = CellConfig("lab", "twin", cameras={"wrist": CameraConfig(**values)})
         return host("camera_wrist", cell=cell, robot="ros2_control", clock="realtime")
 
     return make
