@@ -35,6 +35,8 @@ SLOWEST = 0.1
 """Share of its speed that a joint keeps at a singularity."""
 RETURN_TIME = 0.1
 """Time, s, in which a tool that is outside comes back to the edge: its path's own curve would carry it on."""
+ASTRAY = (0.005, 0.02, 30.0)
+"""m past the edge and m/s outwards at which a tool is wholly astray, and the damping, 1/s, of all joints then."""
 STEADY = 0.5
 """Most that a tool's damper takes of its speed in one tick, for the next measurement may be late."""
 
@@ -252,6 +254,20 @@ def steady(dt: float, work: Record) -> None:
     if dt * change > max(0.0, STEADY * power):
         for i in range(6):
             work.damper[i] *= max(0.0, STEADY * power) / (dt * change)
+
+
+@njit(cache=True)
+def astray(bounds: Record, position: Array, velocity: Array) -> float:
+    """Damping (1/s) of all joints while the tool at position (3,) is outside its box and goes on, at velocity (6,).
+
+    When what joints may do leaves no way back to the box, the arm is at least to stand.
+    """
+    worst = 0.0
+    for i in range(3):
+        up = min((position[i] - bounds.box[1, i] - EDGE[0]) / ASTRAY[0], velocity[i] / ASTRAY[1])
+        down = min((bounds.box[0, i] - position[i] - EDGE[0]) / ASTRAY[0], -velocity[i] / ASTRAY[1])
+        worst = max(worst, up, down)
+    return ASTRAY[2] * min(1.0, worst)
 
 
 @njit(cache=True)

@@ -252,12 +252,15 @@ def tick(
     impedance.posture_torque(law, jacobian, mass, q, dq, work)
     barriers.steady(arrays.dt, work)
     impedance.joint_torque(jacobian, work)
-    if law.joint_damping > 0.0:
-        barriers.brake(bounds, law.joint_damping, mass, dq, work)
+    back = limits.inside(bounds, arrays.reference_position, arrays.reference_quaternion)
+    damping = law.joint_damping
+    if back:
+        damping = max(damping, barriers.astray(bounds, arrays.position, work.velocity))
+    if damping > 0.0:
+        barriers.brake(bounds, damping, mass, dq, work)
     limits.fit_drive(bounds, work.joint, bias, work.torque, arrays.counts)
     limits.guard_joints(bounds, mass, q, dq, arrays.dt, work.torque, arrays.counts)
     pace = min(1.0, dexterity / bounds.manipulability)
-    back = limits.inside(bounds, arrays.reference_position, arrays.reference_quaternion)
     _bar(arrays, jacobian, mass, q, dq, pace, back)
     total = 0.0
     for j in range(q.shape[0]):

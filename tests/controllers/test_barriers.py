@@ -251,3 +251,13 @@ def test_a_tool_outside_comes_back_unless_its_reference_is_outside_too(axis):
     assert barred and (jacobian @ np.linalg.solve(10.0 * mass, torque))[axis] < 0.0
     barred, torque = bar(arrays, jacobian, 10.0 * mass, q, still, still, outside, back=False)
     assert not barred and not torque.any()
+
+
+def test_a_tool_that_goes_on_outside_its_box_brakes_the_whole_arm():
+    _, arrays, *_ = arm(0, "fr3")
+    outward, inward, still = np.array([1.0, 0, 0, 0, 0, 0]), np.array([-1.0, 0, 0, 0, 0, 0]), np.zeros(6)
+    inside, outside = np.zeros(3), np.array([1.02, 0.0, 0.0])
+    assert barriers.astray(arrays.bounds, outside, outward) == barriers.ASTRAY[2]
+    for position, velocity in ((inside, outward), (outside, inward), (outside, still)):
+        assert barriers.astray(arrays.bounds, position, velocity) == 0.0
+    assert barriers.astray(arrays.bounds, -outside, inward) == barriers.ASTRAY[2]
