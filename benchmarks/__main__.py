@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-HELPERS = {"__init__", "__main__", "adversary", "client_franky", "common", "reflexes"}
+HELPERS = {"__init__", "__main__", "adversary", "client_franky", "common", "driver", "reflexes", "stops"}
 
 
 def names() -> list[str]:

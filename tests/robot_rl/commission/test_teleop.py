@@ -1,7 +1,10 @@
 import dataclasses
 import os
 import pty
+import select
+import termios
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -137,6 +140,16 @@ def test_the_hand_guides_where_the_arm_gives_way(session):
     np.testing.assert_allclose(session.hold(0.5).arm.pose.position, left, atol=2e-3)
 
 
+def press(ours, theirs, keys):
+    """Press keys on a terminal one by one, each when the one before was taken."""
+    while termios.tcgetattr(theirs)[3] & termios.ICANON:
+        time.sleep(0.02)
+    for key in keys:
+        os.write(ours, bytes([key]))
+        while select.select([theirs], [], [], 0)[0]:
+            time.sleep(0.02)
+
+
 def test_keys_jog_in_a_terminal(session, console, monkeypatch):
     """Through a terminal of the test's own: two presses of a, one of an unknown key, then q."""
     ours, theirs = pty.openpty()
@@ -144,10 +157,7 @@ def test_keys_jog_in_a_terminal(session, console, monkeypatch):
     try:
         with open(theirs, closefd=False) as terminal:
             monkeypatch.setattr("sys.stdin", terminal)
-            threading.Timer(0.2, lambda: os.write(ours, b"a")).start()
-            threading.Timer(0.4, lambda: os.write(ours, b"a")).start()
-            threading.Timer(0.6, lambda: os.write(ours, b"?")).start()
-            threading.Timer(0.8, lambda: os.write(ours, b"q")).start()
+            threading.Thread(target=press, args=(ours, theirs, b"aa?q"), daemon=True).start()
             (found,) = teleop(session, Wishes(only=["jog"]), lambda _: True, console)
     finally:
         os.close(ours)
@@ -161,7 +171,7 @@ def test_space_stops_and_latches(session, console, monkeypatch):
     try:
         with open(theirs, closefd=False) as terminal:
             monkeypatch.setattr("sys.stdin", terminal)
-            threading.Timer(0.2, lambda: os.write(ours, b" ")).start()
+            threading.Thread(target=press, args=(ours, theirs, b" "), daemon=True).start()
             (found,) = teleop(session, Wishes(only=["jog"]), lambda _: True, console)
     finally:
         os.close(ours)

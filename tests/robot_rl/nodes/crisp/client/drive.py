@@ -1,11 +1,11 @@
 """crisp_py's real client, in a process of its own, does what its examples do; says what it saw as JSON."""
 
 import json
+import os
 import sys
 import time
 
 import numpy as np
-import rclpy
 from crisp_py.gripper.gripper import Gripper, make_gripper
 from crisp_py.gripper.gripper_config import GripperConfig
 from crisp_py.robot import Robot
@@ -113,8 +113,8 @@ def main():
     robot.wait_until_ready(timeout=90.0)
     for act in sys.argv[2:]:
         globals()[act](robot, seen)
-    print(json.dumps(seen))
-    rclpy.shutdown()
+    print(json.dumps(seen), flush=True)
+    os._exit(0)  # the client's own threads still spin, and may crash an interpreter that takes itself down
 
 
 if __name__ == "__main__":
