@@ -184,12 +184,16 @@ class Driver:
         self._motion_cycles = 0
         self._phase = CONTROLLING
 
-    def _connect(self) -> None:
-        """Connect and hold; an arm in a fault is left alone, latched. Raises `ControllersError`."""
+    def _reach(self) -> None:
+        """Connect, with the priority that was asked for: libfranka gives whoever connects the highest there is."""
         self.robot.connect()
         refused = become_realtime(0 if self._plan.lockstep else self._plan.config.priority, self._plan.config.cores)
         self._counters["scheduling"] = "; ".join(refused).encode()[:511]
         self._phase = IDLE
+
+    def _connect(self) -> None:
+        """Connect and hold; an arm in a fault is left alone, latched. Raises `ControllersError`."""
+        self._reach()
         trouble = self.robot.trouble()
         if trouble:
             self.controller.fault(f"{trouble}: clear the cause, then recover the arm")
@@ -207,8 +211,7 @@ class Driver:
             self.controller.recover()
             return
         if self._phase == LOST:
-            self.robot.connect()
-            self._phase = IDLE
+            self._reach()
         try:
             self.robot.look()
             self.robot.look()  # what was first in the socket may be old

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pylibfranka
 
@@ -13,6 +15,7 @@ ONTO_THE_SOCKET = np.array([0.02, 0.0, -0.075])
 def connect(address, control):
     """A robot without errors, whose load is known to it."""
     robot = pylibfranka.Robot(address, pylibfranka.RealtimeConfig.kIgnore)
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))  # libfranka took the highest priority there is
     robot.automatic_error_recovery()
     load = control.about["payload"]
     robot.set_load(load["mass"], load["centre"], load["inertia"])

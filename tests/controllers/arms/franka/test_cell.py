@@ -190,6 +190,7 @@ def test_a_lost_connection_latches_and_recovery_connects_again(lockstep, cell):
     assert "connection to the robot at" in reading.reason
     cell.recover()
     assert drive(cell).safety == "track"
+    assert os.sched_getscheduler(cell.driver_pid) == os.SCHED_OTHER, "libfranka's own priority was kept"
 
 
 def test_lost_commands_are_the_robots_reflex(lockstep, cell):
