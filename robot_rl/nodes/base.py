@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
@@ -35,7 +35,7 @@ LEVELS = {"ok": DiagnosticStatus.OK, "warn": DiagnosticStatus.WARN, "error": Dia
 class Host:
     """A node in its process. `listener` belongs to the main thread; services and timers run in another.
 
-    report: what `/diagnostics` says once a second; set it with `status`.
+    report: what `/diagnostics` says once a second; set it with `status`. fault: of a service or timer, which ends it.
     """
 
     node: Node
@@ -44,6 +44,7 @@ class Host:
     config: RunConfig
     task: TaskSpec
     report: tuple[str, str, Mapping[str, object]] = field(default=("ok", "starting", {}))
+    fault: Exception | None = None
 
     @property
     def lockstep(self) -> bool:
@@ -91,8 +92,8 @@ def hosting(name: str, run: Path, ros_args: list[str] | None = None, *, priority
     try:
         yield host
     except KeyboardInterrupt:
-        if services.fault is not None:
-            raise RuntimeError(f"a service or timer of the node {name} failed, so the node ends") from services.fault
+        if host.fault is not None:
+            raise RuntimeError(f"a service or timer of the node {name} failed, so the node ends") from host.fault
         raise
     finally:
         services.end()
@@ -101,17 +102,17 @@ def hosting(name: str, run: Path, ros_args: list[str] | None = None, *, priority
 
 
 class Services:
-    """Serves a node's services and timers in a thread. A fault in one of them ends the node: an arm that goes on while
-    nobody can stop it any more is worse than one that is let go.
+    """Serves services and timers in a thread. A fault in one of them ends the process (`Host.fault`): an arm that goes
+    on while nobody can stop it any more is worse than one that is let go.
 
-    fault: that ended the thread.
+    nodes: what is served, the host's own unless given. executor: one after the other unless given.
     """
 
-    def __init__(self, host: Host) -> None:
-        self.fault: Exception | None = None
-        self._interrupted = host.listener.interrupted
-        self._executor = SingleThreadedExecutor(context=host.node.context)
-        self._executor.add_node(host.node)
+    def __init__(self, host: Host, nodes: Sequence[Node] = (), executor: Executor | None = None) -> None:
+        self._host = host
+        self._executor = executor or SingleThreadedExecutor(context=host.node.context)
+        for node in nodes or [host.node]:
+            self._executor.add_node(node)
         self._thread = threading.Thread(target=self._spin, name="services", daemon=True)
         self._thread.start()
 
@@ -121,13 +122,13 @@ class Services:
         except ExternalShutdownException:
             return
         except Exception as error:
-            self.fault = error
-            self._interrupted.set()
+            self._host.fault = error
+            self._host.listener.interrupted.set()
             raise
 
     def end(self) -> None:
         """Stop serving."""
-        self._executor.shutdown()
+        self._executor.shutdown(timeout_sec=2.0)
         self._thread.join(timeout=2.0)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 
+from robot_rl.nodes.base import Services
 from robot_rl.nodes.crisp.server import CARTESIAN
 
 if TYPE_CHECKING:
@@ -42,21 +42,10 @@ class CrispServices:
             from robot_rl.nodes.crisp.gripper import Gripper
 
             self.gripper = Gripper(self._nodes[0], arm, crisp, open_width=host.task.gripper.open)
-        self._executor = MultiThreadedExecutor(THREADS, context=host.node.context)
-        for node in self._nodes:
-            self._executor.add_node(node)
-        self._thread = threading.Thread(target=self._spin, name="crisp", daemon=True)
-        self._thread.start()
-
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            return
+        self._services = Services(host, self._nodes, MultiThreadedExecutor(THREADS, context=host.node.context))
 
     def close(self) -> None:
         """End the nodes."""
-        self._executor.shutdown(timeout_sec=2.0)
-        self._thread.join(timeout=2.0)
+        self._services.end()
         for node in self._nodes:
             node.destroy_node()
