@@ -9,10 +9,10 @@ import pytest
 
 from controllers.cameras import CameraConfig, SupervisedCamera
 from controllers.exceptions import CameraError
-from tests.robot_rl.nodes.conftest import domain  # noqa: F401 - a fixture
+from tests.robot_rl.nodes.conftest import context, domain  # noqa: F401 - fixtures
 
 cv2 = pytest.importorskip("cv2")
-rclpy = pytest.importorskip("rclpy")
+pytest.importorskip("rclpy")
 
 from sensor_msgs.msg import CompressedImage, Image  # noqa: E402 - need ROS
 
@@ -53,13 +53,10 @@ def inherited(domain, monkeypatch):  # noqa: F811
 
 
 @pytest.fixture
-def publish(domain):  # noqa: F811
+def publish(context):  # noqa: F811
     """Publishes a message under the present time, 30 times a second, until the test ends: publish(topic, message)."""
-    from rclpy.context import Context
     from rclpy.node import Node
 
-    context = Context()
-    rclpy.init(context=context, domain_id=domain)
     node, over, threads = Node("publisher", context=context), threading.Event(), []
 
     def start(topic, sent):
@@ -78,7 +75,6 @@ def publish(domain):  # noqa: F811
     for thread in threads:
         thread.join()
     node.destroy_node()
-    context.try_shutdown()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import threading
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,9 @@ import tasks
 from robot_rl.config import RunConfig
 from robot_rl.nodes.environment import PROFILE_SHM_ONLY, Domain, clean_shared_memory, ros_environment
 from robot_rl.runs import RunFolder
+
+if TYPE_CHECKING:
+    from rclpy.context import Context
 
 rclpy = pytest.importorskip("rclpy")
 
@@ -27,10 +31,21 @@ def domain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         clean_shared_memory()
 
 
-@pytest.fixture
-def host(domain, tmp_path):
-    """A factory of hosts: host("arm", task=..., namespace=..., clock=...)."""
+@pytest.fixture(scope="module")
+def context(domain: int) -> Iterator["Context"]:
+    """One participant for all nodes of a test file, as a process has one: Fast DDS is apt to lock itself up where
+    one of several in a process ends while others are being discovered (Fast-DDS issues 6193, 6502, 6513)."""
     from rclpy.context import Context
+
+    made = Context()
+    rclpy.init(context=made, domain_id=domain)
+    yield made
+    made.try_shutdown()
+
+
+@pytest.fixture
+def host(context, tmp_path):
+    """A factory of hosts: host("arm", task=..., namespace=..., clock=...)."""
     from rclpy.node import Node
 
     from controllers.arms.ros_io import Listener
@@ -39,19 +54,16 @@ def host(domain, tmp_path):
     made = []
 
     def make(name, task="reach", namespace="", **values):
-        context = Context()
-        rclpy.init(context=context, domain_id=domain)
         node = Node(name, context=context, namespace=namespace)
         config = dataclasses.replace(RunConfig(task), **values)
         made_host = Host(node, Listener(node), RunFolder(tmp_path), config, tasks.load(task))
-        made.append((context, node, Services(made_host)))
+        made.append((node, Services(made_host)))
         return made_host
 
     yield make
-    for context, node, services in made:
+    for node, services in made:
         services.end()
         node.destroy_node()
-        context.try_shutdown()
 
 
 @pytest.fixture
