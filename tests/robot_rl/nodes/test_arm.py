@@ -14,19 +14,14 @@ from std_msgs.msg import Header
 
 from controllers import spatial
 from controllers.arms import ros_messages as messages
-from controllers.arms.ros_io import time_message
 from controllers.exceptions import ArmLatched, CellTimeout, CommandRejected
 from controllers.interface import Pose, PoseTarget
 from controllers.twin import TwinCell
 from robot_rl.config import effective
 from tasks import load
+from tests.robot_rl.nodes.steps import moved, wait_until
 
 HERE = np.zeros(3)
-
-
-def moved(reading, offset):
-    pose = reading.arm.pose
-    return PoseTarget(Pose(pose.position + offset, pose.quaternion), reading.tick)
 
 
 def same(one, other):
@@ -156,13 +151,6 @@ def test_two_publishers_on_one_target_topic_are_refused_until_one_is_gone(arm, h
     intruder.node.destroy_publisher(rival)
     wait_until(lambda: not node.targets.contested)
     assert proxy.wait().tick == 2
-
-
-def wait_until(condition, seconds=10.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_home_brings_the_arm_to_the_start_pose(arm, host):
@@ -315,40 +303,6 @@ def test_without_the_deadman_a_target_of_teleop_moves_nothing(arm, host):
     assert np.linalg.norm(held.arm.reference.position - moving.arm.pose.position) < 0.005
 
 
-def test_a_deadman_that_falls_silent_holds_the_arm_though_targets_go_on(live, host):
-    """In real time: the person's device goes on sending poses, but nobody presses the pedal any more."""
-    from geometry_msgs.msg import PoseStamped
-    from std_msgs.msg import Bool
-
-    from controllers.arms.ros import ENABLE_TOPIC
-    from controllers.arms.ros_io import TARGET
-
-    node = live()
-    client = host("client", clock="realtime")
-    proxy = client.cell(sim=False, cameras=False)
-    proxy.acquire("teleop")
-    pedal = client.node.create_publisher(Bool, ENABLE_TOPIC, TARGET)
-    poses = client.node.create_publisher(PoseStamped, "teleop/target_pose", TARGET)
-    wait_until(lambda: pedal.get_subscription_count() and poses.get_subscription_count())
-
-    def send(pressed):
-        for _ in range(20):
-            if pressed:
-                pedal.publish(Bool(data=True))
-            message = messages.pose_message(goal, Header(frame_id="base", stamp=time_message(time.time_ns())))
-            poses.publish(message)
-            time.sleep(0.02)
-        return proxy.read()
-
-    start = proxy.read()
-    goal = moved(start, np.array([0.1, 0.0, 0.0])).pose
-    tracking = send(pressed=True)
-    assert tracking.safety == "track" and tracking.arm.reference.position[0] > start.arm.reference.position[0] + 0.01
-    assert send(pressed=False).safety == "hold"
-    assert node.targets.refused["no deadman"] > 0
-    assert send(pressed=True).safety == "track"
-
-
 def test_compliance_is_set_by_the_holder_alone(arm, host):
     arm()
     client = host("client")
@@ -360,19 +314,6 @@ def test_compliance_is_set_by_the_holder_alone(arm, host):
         other.command(dataclasses.replace(moved(other.read(), np.zeros(3)), stiffness=soft))
     holder.command(dataclasses.replace(moved(holder.read(), np.zeros(3)), stiffness=soft))
     assert holder.wait().tick == 1
-
-
-def test_the_driver_speaks_for_itself_on_diagnostics(live, host):
-    node = live()
-    wait_until(lambda: float(node.host.report[2].get("rate", 0)) > 0)
-    level, message, values = node.host.report
-    assert (level, message) == ("ok", "hold")
-    assert values["owner"] == "nobody" and {"jitter", "missed"} <= set(values)
-    node.cell.silent = True
-    wait_until(lambda: node.host.report[0] == "error")
-    assert node.host.report[1] == "no state of the arm for 1 s: is its cable in?"
-    node.cell.silent = False
-    wait_until(lambda: node.host.report[0] == "ok")
 
 
 def test_a_late_reader_finds_description_and_safety_latched(arm, host):
@@ -396,44 +337,3 @@ def test_the_arm_process_loads_no_learning_framework():
     code = "import sys, robot_rl.nodes.arm; print(sorted({'torch', 'jax', 'optax'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_two_publishers_of_the_deadman_are_nobody(live, host):
-    from std_msgs.msg import Bool
-
-    from controllers.arms.ros import ENABLE_TOPIC
-    from controllers.arms.ros_io import TARGET
-
-    node = live()
-    client, intruder = host("client"), host("intruder")
-    pedal = client.node.create_publisher(Bool, ENABLE_TOPIC, TARGET)
-
-    def pressed():
-        pedal.publish(Bool(data=True))
-        return node._deadman.held
-
-    wait_until(pressed)
-    rival = intruder.node.create_publisher(Bool, ENABLE_TOPIC, TARGET)
-    wait_until(lambda: node._deadman.contested)
-    wait_until(lambda: not pressed())
-    assert not any(pressed() for _ in range(20))
-    wait_until(lambda: node.host.report[:2] == ("error", node._rivals) and "the deadman" in node._rivals)
-    intruder.node.destroy_publisher(rival)
-    wait_until(pressed)
-
-
-def test_two_publishers_of_joint_targets_are_refused(live, host):
-    from sensor_msgs.msg import JointState
-
-    from controllers.arms.ros_io import TARGET
-
-    node = live()
-    first, second = (host(name).node.create_publisher(JointState, "target_joint", TARGET) for name in ("one", "two"))
-    wait_until(lambda: "target_joint" in node._crisp.contested)
-    with node.lock:
-        node.acquire("external")
-    rest = node.cell.read().arm.q
-    for publisher in (first, second):
-        publisher.publish(JointState(name=list(node.cell.joint_names), position=rest.tolist()))
-    wait_until(lambda: node.targets.refused["two publishers on target_joint"] == 2)
-    assert node._crisp._posture is None
