@@ -46,6 +46,8 @@ class LearnerConfig:
     random_steps: int = option(0, "uniform actions at first; 0: the untrained policy acts")
     block: int = option(10, "environment steps between two broadcasts of weights")
     capacity: int = option(200_000, "transitions in the replay buffer")
+    stack: int = option(1, "successive observations that the policy sees at once")
+    n_step: int = option(1, "rewards summed ahead of a value; fewer where an episode or a person's turn ends")
     bc_steps: int = option(5000, "gradient steps of behaviour cloning")
     checkpoint_every: int = option(1000, "environment steps between two checkpoints")
 
@@ -68,6 +70,9 @@ class RunConfig:
     steps: int | None = option(None, "environment steps to train; unless given the task's own number, none for bc")
     seed: int = option(0, "seed of everything random")
     run: Path | None = option(None, "run folder; runs/TASK-DATE-seedN unless given")
+    actors: int = option(1, "actors that act at the same time, each in a twin of its own, for one learner")
+    here: tuple[str, ...] = option((), "parts that this machine runs, of learner,actor0,actor1,...; unless given all")
+    peers: tuple[str, ...] = option((), "addresses of the run's other machines")
     resume: bool = option(False, "go on with the run in the folder that --run names")
     log: Literal["tensorboard", "wandb", "none"] = option("none", "where metrics go besides metrics.jsonl")
     learner: LearnerConfig = field(default_factory=LearnerConfig)
@@ -76,7 +81,7 @@ class RunConfig:
 NOT_SAVED = ("run", "resume")
 """Fields that say where a run lies, not what it is; a run's folder can be moved."""
 
-CHANGEABLE = ("steps", "log", "transport", "clock")
+CHANGEABLE = ("steps", "log", "transport", "clock", "here", "peers")
 """Fields that may differ when a run goes on; the others make it another run."""
 
 
@@ -129,13 +134,35 @@ def validate(config: RunConfig) -> None:
     if config.agent == "bc" and config.steps:
         raise ConfigError(f"steps is {config.steps}, but agent bc learns from demonstrations alone; leave it out.")
     _check_range("seed", config.seed, 0, 2**32 - 1)
+    _validate_actors(config)
     if not config.demos.isdigit() and not Path(config.demos).exists():
         raise ConfigError(f"demos is {config.demos!r}, which is neither a number nor a path that exists.")
 
 
+def _validate_actors(config: RunConfig) -> None:
+    """Refuse machines and actors that no run can have. Raises `ConfigError`."""
+    _check_range("actors", config.actors, 1, 100)
+    parts = ["learner", *(f"actor{index}" for index in range(config.actors))]
+    for part in config.here:
+        if part not in parts:
+            raise ConfigError(f"here is {part!r}, which is no part of the run; {settings.suggest(part, parts)}.")
+    acting = [part for part in config.here or parts if part != "learner"]
+    if config.robot != "twin" and len(acting) > 1:
+        raise ConfigError(
+            f"one {config.robot} cannot be moved by {len(acting)} actors; name one of them with --here on each machine."
+        )
+    if config.transport == "inprocess" and (config.actors > 1 or config.here or config.peers):
+        raise ConfigError("transport is inprocess, which has one actor on one machine; leave --transport out.")
+    for peer in config.peers:
+        if not peer or set(peer) & set(" ;,\t"):
+            raise ConfigError(f"peers has {peer!r}, which is no address; give them as ADDRESS,ADDRESS.")
+
+
 def validate_learner(learner: LearnerConfig) -> None:
     """Refuse values that no learner can use. Raises `ConfigError`."""
-    positive = ("critics", "batch", "utd", "start", "block", "capacity", "bc_steps", "checkpoint_every")
+    positive = (
+        "critics", "batch", "utd", "start", "block", "capacity", "stack", "n_step", "bc_steps", "checkpoint_every",
+    )  # fmt: skip
     for key in positive:
         _check_range(f"learner.{key}", getattr(learner, key), 1, math.inf)
     for key in ("discount", "demo_share", "tau"):

@@ -49,15 +49,12 @@ class Learner:
         self.action_dim = action_dim
         self.agent = make_agent(config.agent, settings, observation, action_dim, config.seed)
         self.version = 0
-        self.sampler = Sampler(
-            Replay(self.spec, action_dim, settings.capacity),
-            self._demonstrations(len(demos)),
-            {"rlpd": settings.demo_share, "sac": 0.0, "bc": 1.0}[config.agent],
-            config.seed,
-        )
+        self.online = self._replay(settings.capacity)
+        self.demonstrations = self._replay(max(1, len(demos)))
+        self.sampler = self._make_sampler()
         for transition in demos:
             self._check(transition)
-            self.sampler.demonstrations.add(transition)
+            self.demonstrations.add(transition)
         self._slices, self._calls = settings.utd, settings.block
         if config.agent == "bc":
             self._slices = min(BC_SLICES, settings.bc_steps)
@@ -122,16 +119,16 @@ class Learner:
             "version": float(self.version),
             "updates": float(self.updates),
             "updates_per_s": self._calls * self._slices / (time.perf_counter() - started),
-            "replay": float(len(self.sampler.online)),
+            "replay": float(len(self.online)),
         }
 
     def warm_up(self) -> None:
         """Compile the update ahead of the first block, changing nothing."""
         zeros = self.spec.example()
         action = np.zeros(self.action_dim, np.float32)
-        replay = Replay(self.spec, self.action_dim, 1)
+        replay = self._replay(1)
         replay.add(Transition("", 0, "", 0, 0, 0, zeros, zeros, action, action, False, 0, False, False, False, 0))
-        batch = Sampler(replay, replay, 0.0, 0).sample(self._slices, self.config.learner.batch)
+        batch = Sampler({"zeros": (replay, 1.0)}, 0).sample(self._slices, self.config.learner.batch)
         jax.block_until_ready(jax.tree.map(jax.numpy.copy, self.agent).update(batch))
 
     def policy_bytes(self) -> bytes:
@@ -144,8 +141,8 @@ class Learner:
         """Write a checkpoint of everything into `folder`: a learner loaded from it goes on bit for bit."""
         with self._lock:
             queue, following = list(self._queue), dict(self._next)
-        online, online_state = self.sampler.online.save()
-        demonstrations, demonstrations_state = self.sampler.demonstrations.save()
+        online, online_state = self.online.save()
+        demonstrations, demonstrations_state = self.demonstrations.save()
         queued, queue_table = stack(queue, self.spec)
         files: dict[str, bytes | dict[str, NDArray]] = {
             "agent.safetensors": named_leaves(self.agent),
@@ -161,7 +158,7 @@ class Learner:
             "next_sequence": following,
             "online": online_state,
             "demonstrations": demonstrations_state,
-            "demonstration_count": len(self.sampler.demonstrations),
+            "demonstration_count": len(self.demonstrations),
             "queue": queue_table,
             "random": self.sampler.rng.bit_generator.state,
         }
@@ -187,18 +184,31 @@ class Learner:
     def _restore(self, checkpoint: Checkpoint) -> None:
         state = checkpoint.state
         self.agent = from_named_leaves(self.agent, checkpoint.arrays("agent.safetensors"))
-        self.sampler.online.restore(checkpoint.arrays("online.safetensors"), state["online"])
-        self.sampler.demonstrations = self._demonstrations(state["demonstration_count"])
-        self.sampler.demonstrations.restore(checkpoint.arrays("demonstrations.safetensors"), state["demonstrations"])
+        self.online.restore(checkpoint.arrays("online.safetensors"), state["online"])
+        self.demonstrations = self._replay(max(1, state["demonstration_count"]))
+        self.demonstrations.restore(checkpoint.arrays("demonstrations.safetensors"), state["demonstrations"])
+        self.sampler = self._make_sampler()
         self.sampler.rng.bit_generator.state = state["random"]
         self.version = state["version"]
         self._queue.extend(unstack(checkpoint.arrays("queue.safetensors"), state["queue"], self.spec))
         self._next = dict(state["next_sequence"])
         self._used = state["used"]
 
-    def _demonstrations(self, count: int) -> Replay:
-        """Room for `count` transitions and all of their frames: up to two each, in episodes of one step."""
-        return Replay(self.spec, self.action_dim, max(1, 2 * count))
+    def _replay(self, capacity: int) -> Replay:
+        settings = self.config.learner
+        return Replay(
+            self.spec,
+            self.action_dim,
+            capacity,
+            stack=settings.stack,
+            n_step=settings.n_step,
+            discount=settings.discount,
+        )
+
+    def _make_sampler(self) -> Sampler:
+        share = {"rlpd": self.config.learner.demo_share, "sac": 0.0, "bc": 1.0}[self.config.agent]
+        sources = {"demonstrations": (self.demonstrations, share), "online": (self.online, 1 - share)}
+        return Sampler(sources, self.config.seed)
 
     def _due(self) -> int:
         return self.config.learner.start + self.config.learner.block * self.version
@@ -206,14 +216,14 @@ class Learner:
     def _use_queue(self) -> None:
         """Move what the next block may see from the queue to the replay."""
         if self.config.agent == "bc":
-            if not len(self.sampler.demonstrations):
+            if not len(self.demonstrations):
                 raise ConfigError("agent bc learns from demonstrations and got none; give --demos N with N above 0")
             return
         while self._used < self._due():
             with self._lock:
                 transition = self._queue.popleft()
                 self._used += 1
-            self.sampler.online.add(transition)
+            self.online.add(transition)
 
     def _sample(self) -> Batch:
         return self.sampler.sample(self._slices, self.config.learner.batch)

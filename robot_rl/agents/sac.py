@@ -37,7 +37,6 @@ class Settings:
     critics: int
     critic_subset: int
     learning_rate: float
-    discount: float
     tau: float
     entropy_backup: bool
 
@@ -65,7 +64,7 @@ class SAC:
     def create(cls, config: LearnerConfig, spec: ObservationSpec, action_dim: int, seed: int) -> SAC:
         settings = Settings(
             spec, action_dim, tuple(config.hidden), config.critics, config.critic_subset,
-            config.learning_rate, config.discount, config.tau, config.entropy_backup,
+            config.learning_rate, config.tau, config.entropy_backup,
         )  # fmt: skip
         return _create(settings, config.layer_norm, config.initial_temperature, np.uint32(seed % 2**32))
 
@@ -122,7 +121,7 @@ def _update_critic(agent: SAC, batch: Batch) -> tuple[SAC, dict[str, Array]]:
     next_q = _values(s, target, features, next_observation, next_action).min(0)
     if s.entropy_backup:
         next_q -= jnp.exp(agent.log_temperature) * log_prob
-    target_q = batch.reward + s.discount * (1 - batch.terminated) * next_q
+    target_q = batch.reward + batch.discount * (1 - batch.terminated) * next_q
 
     def loss(critic: Params) -> tuple[Array, Array]:
         features = convolve(critic["convolutions"], observation)

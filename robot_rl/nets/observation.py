@@ -43,6 +43,11 @@ class ObservationSpec:
     def vector_size(self) -> int:
         return sum(size for _, size in self.vectors)
 
+    def stacked(self, count: int) -> ObservationSpec:
+        """Of `count` observations joined: vectors end to end, images channel after channel."""
+        vectors = tuple((name, count * size) for name, size in self.vectors)
+        return ObservationSpec(vectors, tuple((name, (h, w, count * c)) for name, (h, w, c) in self.images))
+
     def example(self) -> dict[str, np.ndarray]:
         """An observation of zeros."""
         zeros: dict[str, np.ndarray] = {name: np.zeros(size, np.float32) for name, size in self.vectors}

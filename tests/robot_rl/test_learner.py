@@ -188,7 +188,7 @@ def test_demonstrations_never_shrink():
     example = transition(image=(2, 2, 1)).observation
     demos = [transition(i, actor="expert", image=(2, 2, 1)) for i in range(400)]
     target = learner(demos=demos, example=example)
-    assert len(target.sampler.demonstrations) == 400
+    assert len(target.demonstrations) == 400
 
 
 def test_receiving_while_learning_loses_nothing():

@@ -27,7 +27,8 @@ def batch(seed, slices=4, size=16):
     }
     action = rng.uniform(-1, 1, (slices, size, 1)).astype(np.float32)
     reward = ((2 * bright - 1) * np.sign(action[..., 0])).astype(np.float32)
-    return Batch(observation, action, reward, np.ones((slices, size), np.float32), observation)
+    ends = np.ones((slices, size), np.float32)
+    return Batch(observation, action, reward, ends, discount=0.97 * ends, next_observation=observation)
 
 
 def test_policy_acts_on_what_only_the_image_shows():

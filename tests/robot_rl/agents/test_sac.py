@@ -24,6 +24,7 @@ def batch(slices=4, size=32, seed=0, **constants):
         "action": rng.uniform(-1, 1, (slices, size, 2)).astype(np.float32),
         "reward": rng.normal(size=(slices, size)).astype(np.float32),
         "terminated": np.zeros((slices, size), np.float32),
+        "discount": np.full((slices, size), CONFIG.discount, np.float32),
         "next_observation": {"pose": rng.normal(size=(slices, size, 3)).astype(np.float32)},
     }
     for name, value in constants.items():
