@@ -6,6 +6,7 @@ and where its weights come from (`WeightSource`).
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -85,6 +86,7 @@ class Actor:
     """Acts in `env` and sends every step to `sink`.
 
     Exploration noise is keyed by the step's number, so a resumed or repeated run draws the same.
+    run: UUID of the run, which names its episodes; None: of a run of this object's own.
     """
 
     def __init__(
@@ -96,10 +98,12 @@ class Actor:
         *,
         seed: int,
         name: str = "actor0",
+        run: str | None = None,
         first_episode: int = 0,
     ) -> None:
         self._env, self._weights, self._sink, self._config = env, weights, sink, config
         self._seed, self.name = seed, name
+        self._identity = run or str(uuid.uuid4())
         self._episode = first_episode
         self._key = jax.random.key(derive(seed, "actions"))
 
@@ -128,7 +132,7 @@ class Actor:
         index, self._episode = self._episode, self._episode + 1
         observation: Observation
         observation, info = self._env.reset(seed=derive(self._seed, "train", index))
-        identity, began, total = episode_id(self._seed, self.name, index), info["stamp"], 0.0
+        identity, began, total = episode_id(self._identity, self.name, index), info["stamp"], 0.0
         step, done = 0, False
         while not done and self._sink.next_sequence < steps and not stop():
             transition, info = self._step(identity, step, observation, info)
@@ -163,6 +167,7 @@ class Actor:
             truncated=truncated,
             success=after["success"],
             policy_version=version,
+            clamped=after["clamped"],
         )
         return transition, after
 

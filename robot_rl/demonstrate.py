@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -27,11 +28,11 @@ def record_demos(
     Raises `DataError` when the expert fails too often.
     """
     kept: list[list[Transition]] = []
-    sequence = 0
+    sequence, run = 0, str(uuid.uuid4())
     for index in range(ATTEMPTS * count):
         if len(kept) == count:
             break
-        episode = list(_episode(env, seed, index, sequence))
+        episode = list(_episode(env, seed, index, sequence, run))
         if episode[-1].success:
             kept.append(episode)
             sequence += len(episode)
@@ -44,11 +45,11 @@ def record_demos(
     return kept
 
 
-def _episode(env: RobotEnv, seed: int, index: int, sequence: int) -> Iterator[Transition]:
+def _episode(env: RobotEnv, seed: int, index: int, sequence: int, run: str) -> Iterator[Transition]:
     expert = env.task.expert(env.task)
     expert.reset(np.random.default_rng(derive(seed, "expert", index)))
     observation, info = env.reset(seed=derive(seed, "demos", index))
-    identity, step, done = episode_id(seed, "expert", index), 0, False
+    identity, step, done = episode_id(run, "expert", index), 0, False
     while not done:
         action = np.clip(expert.act(env.reading), -1, 1).astype(np.float32)
         following, reward, terminated, truncated, after = env.step(action)
@@ -70,5 +71,6 @@ def _episode(env: RobotEnv, seed: int, index: int, sequence: int) -> Iterator[Tr
             truncated=truncated,
             success=after["success"],
             policy_version=0,
+            clamped=after["clamped"],
         )
         observation, info, step = following, after, step + 1

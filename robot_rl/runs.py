@@ -1,8 +1,10 @@
 """A run's folder: where everything that a run makes lies.
 
-config.yaml      the effective configuration      metrics.jsonl   what happened, one record a line
+config.yaml      the effective configuration      identity        the run's UUID, the same on every machine of it
+metrics.jsonl    what happened, one record a line
 checkpoints/     the learner's state              journal/        every step, as MCAP
 report/          summary.json, curves.png, eval.mp4               logs/   the last words of each node
+replay/          images that the learner holds; made again from the journal where it is missing
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import dataclasses
 import fcntl
 import os
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +36,21 @@ class RunFolder:
         return self.path / "config.yaml"
 
     @property
+    def identity(self) -> str:
+        """The run's UUID: no other run has it, of the same name and seed neither.
+
+        A run from before there were any has one made from its name. Raises `RunFolderError` where the file is damaged.
+        """
+        try:
+            text = (self.path / "identity").read_text(errors="replace").strip()
+        except FileNotFoundError:
+            return str(uuid.uuid5(uuid.NAMESPACE_URL, f"robot_rl/{self.path.resolve().name}"))
+        try:
+            return str(uuid.UUID(text))
+        except ValueError as error:
+            raise RunFolderError(f"{self.path}/identity holds {text!r}, no UUID; restore it from a copy.") from error
+
+    @property
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
@@ -43,6 +61,11 @@ class RunFolder:
     @property
     def journal(self) -> Path:
         return self.path / "journal"
+
+    @property
+    def replay(self) -> Path:
+        """What the learner holds of images, memory-mapped; it can be made again from the journals."""
+        return self.path / "replay"
 
     @property
     def report(self) -> Path:
@@ -74,6 +97,7 @@ class RunFolder:
                 folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise RunFolderError(f"the run folder {run.path} cannot be made: {error}.") from error
+        (run.path / "identity").write_text(f"{uuid.uuid4()}\n")
         save_config(config, run.config_file)
         return run
 

@@ -14,7 +14,6 @@ def derive(seed: int, purpose: str, index: int = 0) -> int:
     return int(sequence.generate_state(1)[0]) & 0x7FFFFFFF
 
 
-def episode_id(seed: int, actor: str, index: int) -> str:
-    """The UUID of an actor's episode `index`: the same for the same run, actor and episode."""
-    sequence = np.random.SeedSequence([seed, zlib.crc32(actor.encode()), index])
-    return str(uuid.UUID(bytes=sequence.generate_state(4, np.uint32).tobytes(), version=4))
+def episode_id(run: str, actor: str, index: int) -> str:
+    """The UUID of an actor's episode `index` in the run of that UUID: of no other run, with the same seed neither."""
+    return str(uuid.uuid5(uuid.UUID(run), f"{actor}/{index}"))

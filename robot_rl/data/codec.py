@@ -1,4 +1,4 @@
-"""One transition as the CDR bytes of a ROS 2 message: the same on the wire and in a journal.
+"""One record, a transition or a label, as the CDR bytes of a ROS 2 message: the same on the wire and in a journal.
 
 Members of fixed size come first and are one NumPy record; strings, images and a CRC-32 follow. A frame is
 stored once: `observation` carries images only where the previous record's `next_observation` is not at hand.
@@ -9,39 +9,44 @@ from __future__ import annotations
 import dataclasses
 import struct
 import zlib
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from robot_rl.data.label import Label, Record
 from robot_rl.data.png import decode_png, encode_png
-from robot_rl.data.schema import Schema
+from robot_rl.data.schema import LABEL_FIELDS, LABEL_LAYOUT, LABEL_TEXTS, Schema
 from robot_rl.data.transition import Transition
 from robot_rl.exceptions import DataError
 
 _CDR = b"\x00\x01\x00\x00"  # little-endian
 _FLAT = ("sequence", "stamp", "next_stamp", "reward", "policy_version", "step", "policy_action", "action")
 _FLAGS = ("intervened", "terminated", "truncated", "success")
+_LABEL_FLAT = tuple(member.name for member in LABEL_FIELDS[1:])
 
 
 class NotJoined(DataError):
     """The record shares its first images with a record that was not given."""
 
 
-def encode(transition: Transition, schema: Schema, whole: bool = True) -> bytes:
-    """The message of one transition; not `whole`: without the images that the previous record holds.
+def encode(record: Record, schema: Schema, whole: bool = True) -> bytes:
+    """The message of one record; a transition that is not `whole` lacks the images that the previous record holds.
 
-    Raises `DataError` for a transition of another form.
+    Raises `DataError` for a record of another form.
     """
+    out = _label(record, schema) if isinstance(record, Label) else _transition(record, schema, whole)
+    out += bytes(-len(out) % 4)
+    out += struct.pack("<I", zlib.crc32(out))
+    return bytes(out)
+
+
+def _transition(transition: Transition, schema: Schema, whole: bool) -> bytearray:
     schema.validate(transition)
-    record = np.zeros((), schema.layout)
+    names = (*_FLAT, *_FLAGS, *(("clamped",) if schema.version >= 2 else ()))
+    record = _filled(transition, names, schema.layout)
     record["schema_hash"] = schema.hash
-    try:
-        for name in _FLAT + _FLAGS:
-            record[name] = getattr(transition, name)
-            if record[name].dtype.kind in "iu" and record[name] != getattr(transition, name):
-                raise OverflowError(f"out of bounds for {record[name].dtype}")  # NumPy before 2 wraps it
-    except (OverflowError, TypeError, ValueError) as error:
-        raise DataError(f"transition's '{name}' is {getattr(transition, name)!r}: {error}") from error
     for field in schema.arrays:
         record[f"observation_{field.message_name}"] = transition.observation[field.name]
         record[f"next_observation_{field.message_name}"] = transition.next_observation[field.name]
@@ -53,18 +58,41 @@ def encode(transition: Transition, schema: Schema, whole: bool = True) -> bytes:
         _put(out, encode_png(transition.observation[field.name]) if whole else b"")
     for field in schema.images:
         _put(out, encode_png(transition.next_observation[field.name]))
-    out += bytes(-len(out) % 4)
-    out += struct.pack("<I", zlib.crc32(out))
-    return bytes(out)
+    return out
 
 
-def decode(data: bytes, schema: Schema, previous: Transition | None = None) -> Transition:
-    """The transition of a message. Raises `DataError` for damage or another schema, and for nothing else.
+def _label(label: Label, schema: Schema) -> bytearray:
+    record = _filled(label, _LABEL_FLAT, LABEL_LAYOUT)
+    record["schema_hash"] = schema.label_hash
+    out = bytearray(_CDR)
+    out += record.tobytes()
+    for name in LABEL_TEXTS:
+        _put(out, _text(getattr(label, name), name))
+    return out
+
+
+def _filled(record: Record, names: Iterable[str], layout: np.dtype[Any]) -> NDArray[np.void]:
+    """The members `names` of a record, where `layout` has them. Raises `DataError` for a number out of bounds."""
+    out = np.zeros((), layout)
+    for name in names:
+        value = getattr(record, name)
+        try:
+            out[name] = value
+            if out[name].dtype.kind in "iu" and out[name] != value:
+                raise OverflowError(f"out of bounds for {out[name].dtype}")  # NumPy before 2 wraps it
+        except (OverflowError, TypeError, ValueError) as error:
+            raise DataError(f"{type(record).__name__.lower()}'s '{name}' is {value!r}: {error}") from error
+    return out
+
+
+def decode(data: bytes, schema: Schema, previous: Transition | None = None) -> Record:
+    """The record of a message. Raises `DataError` for damage or another schema, and for nothing else.
 
     previous: the actor's transition before it, which holds the first images if the message does not
     (`NotJoined` where it is needed and missing).
     """
-    return join(unpack(data, schema), schema, previous)
+    record = unpack(data, schema)
+    return record if isinstance(record, Label) else join(record, schema, previous)
 
 
 def join(transition: Transition, schema: Schema, previous: Transition | None) -> Transition:
@@ -97,26 +125,40 @@ def intact(data: bytes) -> bool:
 
 def peek(data: bytes, schema: Schema) -> tuple[str, int]:
     """(actor, sequence) of an intact message of this schema. Raises `DataError`."""
-    record = _fixed(data, schema)
-    return _string(data, 4 + schema.fixed_size)[0], int(record["sequence"])
+    record, position = _fixed(data, schema)
+    return _string(data, position)[0], int(record["sequence"])
 
 
 def begins_episode(data: bytes, schema: Schema) -> bool:
     """Whether an intact message of this schema is the first step of an episode. Raises `DataError`."""
-    return bool(_fixed(data, schema)["step"] == 0)
+    record, _ = _fixed(data, schema)
+    return record.dtype == schema.layout and bool(record["step"] == 0)
 
 
-def unpack(data: bytes, schema: Schema) -> Transition:
+def unpack(data: bytes, schema: Schema) -> Record:
     """As `decode`, but an observation whose images are in the previous record lacks those keys."""
-    record = _fixed(data, schema)
-    actor, position = _string(data, 4 + schema.fixed_size)
+    record, position = _fixed(data, schema)
+    if record.dtype == schema.layout:
+        return _unpack_transition(data, record, position, schema)
+    return _unpack_label(data, record, position)
+
+
+def _unpack_label(data: bytes, record: np.void, position: int) -> Label:
+    members: dict[str, Any] = {name: record[name].item() for name in _LABEL_FLAT}
+    for name in LABEL_TEXTS:
+        members[name], position = _string(data, position)
+    _check_end(data, position)
+    return Label(**members)
+
+
+def _unpack_transition(data: bytes, record: np.void, position: int, schema: Schema) -> Transition:
+    actor, position = _string(data, position)
     episode, position = _string(data, position)
     frames = []
     for _ in range(2 * len(schema.images)):
         frame, position = _get(data, position)
         frames.append(frame)
-    if position + (-position % 4) != len(data) - 4:
-        raise DataError(f"the record has {len(data)} bytes, which is not what its members take; it is damaged")
+    _check_end(data, position)
     half = len(schema.images)
     carried = all(frames[:half])
     if any(frames[:half]) and not carried:
@@ -145,22 +187,35 @@ def unpack(data: bytes, schema: Schema) -> Transition:
         truncated=bool(record["truncated"]),
         success=bool(record["success"]),
         policy_version=int(record["policy_version"]),
+        **({"clamped": record["clamped"].copy()} if schema.version >= 2 else {}),
     )
 
 
-def _fixed(data: bytes, schema: Schema) -> np.void:
-    """The members of fixed size, after the checks that every message passes first."""
-    if len(data) < 4 + schema.layout.itemsize:
-        raise DataError(f"a record of {len(data)} bytes is shorter than its schema allows; it is cut off")
+def _fixed(data: bytes, schema: Schema) -> tuple[np.void, int]:
+    """The members of fixed size, and where they end, after the checks that every message passes first.
+
+    Their dtype tells which kind of record it is: `schema.layout` or `LABEL_LAYOUT`.
+    """
+    if len(data) < 16:
+        raise DataError(f"a record of {len(data)} bytes is shorter than any; it is cut off")
     if data[:4] != _CDR or not intact(data):
         raise DataError("the record's checksum is wrong; it is damaged")
-    record: np.void = np.frombuffer(data, schema.layout, 1, 4)[0]
-    if int(record["schema_hash"]) != schema.hash:
+    found = int.from_bytes(data[4:12], "little")
+    kinds = {schema.hash: (schema.layout, schema.fixed_size), schema.label_hash: (LABEL_LAYOUT, LABEL_LAYOUT.itemsize)}
+    if found not in kinds:
         raise DataError(
-            f"the record was written with schema {int(record['schema_hash']):016x}, not {schema.hash:016x} "
+            f"the record was written with schema {found:016x}, not {schema.hash:016x} "
             f"of task '{schema.task}'; use the version of robot_rl and the task that wrote it"
         )
-    return record
+    layout, size = kinds[found]
+    if len(data) < 4 + layout.itemsize:
+        raise DataError(f"a record of {len(data)} bytes is shorter than its schema allows; it is cut off")
+    return np.frombuffer(data, layout, 1, 4)[0], 4 + size
+
+
+def _check_end(data: bytes, position: int) -> None:
+    if position + (-position % 4) != len(data) - 4:
+        raise DataError(f"the record has {len(data)} bytes, which is not what its members take; it is damaged")
 
 
 def _images(frames: list[bytes], schema: Schema) -> dict[str, NDArray[np.uint8]]:

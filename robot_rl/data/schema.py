@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,25 +20,13 @@ import numpy as np
 from robot_rl.data.transition import Observation, Transition
 from robot_rl.exceptions import DataError
 
-VERSION = 1
-MESSAGE_TYPE = "robot_rl_msgs/msg/Transition"
-ROS_TYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
+VERSION = 2
+READABLE = (1, 2)
+"""Versions of records that this program reads; it writes the last. Version 1 has no `clamped`."""
 
-_HEAD = (
-    ("uint64", "schema_hash", "which schema wrote this record"),
-    ("uint64", "sequence", "position in the actor's journal, from 0, without holes"),
-    ("float64", "stamp", "s, of the observation"),
-    ("float64", "next_stamp", "s, of the next observation"),
-    ("float64", "reward", ""),
-    ("int64", "policy_version", "weights that proposed policy_action"),
-    ("uint32", "step", "of the episode, from 0"),
-)
-_FLAGS = (
-    ("bool", "intervened", "a person's action was executed"),
-    ("bool", "terminated", "the task ended: bootstrapping stops"),
-    ("bool", "truncated", "the episode was cut, at a time limit for instance: bootstrapping goes on"),
-    ("bool", "success", ""),
-)
+MESSAGE_TYPE = "robot_rl_msgs/msg/Transition"
+LABEL_TYPE = "robot_rl_msgs/msg/Label"
+ROS_TYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
 
 
 @dataclass(frozen=True)
@@ -70,6 +58,48 @@ class Field:
             raise DataError(f"{where} '{self.name}' holds NaN or infinity; the environment must not produce it")
 
 
+_HEAD = (
+    Field("schema_hash", (), "uint64", "", "which schema wrote this record"),
+    Field("sequence", (), "uint64", "", "position in the actor's journal, from 0, without holes"),
+    Field("stamp", (), "float64", "s", "of the observation, on the run's clock"),
+    Field("next_stamp", (), "float64", "s", "of the next observation"),
+    Field("reward", (), "float64", "1"),
+    Field("policy_version", (), "int64", "", "weights that proposed policy_action"),
+    Field("step", (), "uint32", "", "of the episode, from 0"),
+)
+_CLAMPED = Field("clamped", (2,), "float32", "m, rad", "by which leash, box and filter changed the asked reference")
+_FLAGS = (
+    Field("intervened", (), "bool", "", "a person's action was executed"),
+    Field("terminated", (), "bool", "", "the task ended: bootstrapping stops"),
+    Field("truncated", (), "bool", "", "the episode was cut, at a time limit for instance: bootstrapping goes on"),
+    Field("success", (), "bool", "", "the task's own verdict"),
+)
+LABEL_FIELDS = (
+    *_HEAD[:2],
+    Field("stamp", (), "float64", "s", "when it was judged"),
+    Field("value", (), "float64", "1", "the reward; success, discard: 1 or 0"),
+    Field("version", (), "int64", "", "of that source's judgement: the newest wins"),
+    Field("step", (), "int64", "", "of the episode; -1: each of its steps"),
+)
+"""Members of fixed size of a label's message, in order."""
+
+LABEL_TEXTS = {
+    "actor": "under whose name the journal is delivered",
+    "episode": "UUID",
+    "source": "who judged: human, classifier, ...",
+    "kind": "reward, success, discard, or undo: what the source said up to this version",
+}
+"""The strings behind them."""
+
+
+def _layout(members: Iterable[Field]) -> np.dtype[Any]:
+    """Members of fixed size as CDR lays them out after its header: each aligned to its own size."""
+    return np.dtype([(m.name, np.dtype(m.dtype).newbyteorder("<"), m.shape) for m in members], align=True)
+
+
+LABEL_LAYOUT = _layout(LABEL_FIELDS)
+
+
 @dataclass(frozen=True)
 class Schema:
     """What the records of one task's environment hold.
@@ -83,8 +113,8 @@ class Schema:
     version: int = VERSION
 
     def __post_init__(self) -> None:
-        if self.version != VERSION:
-            raise DataError(f"schema version {self.version} is not {VERSION}; use a robot_rl that reads it")
+        if self.version not in READABLE:
+            raise DataError(f"schema version {self.version} is none of {READABLE}; use a robot_rl that reads it")
         if not self.actions or not self.observation:
             raise DataError(f"a schema of task '{self.task}' needs at least one action and one observation")
         names = [field.message_name for field in self.observation]
@@ -125,7 +155,16 @@ class Schema:
     @cached_property
     def hash(self) -> int:
         """64 bits of the SHA-256 of the schema: every record carries it."""
-        return int.from_bytes(hashlib.sha256(self.to_json().encode()).digest()[:8], "little")
+        return _digest(self.to_json())
+
+    @cached_property
+    def label_hash(self) -> int:
+        """As `hash`, for labels of this schema's records."""
+        return _digest("label of " + self.to_json())
+
+    def newest(self) -> Schema:
+        """The schema with which this program writes the same content."""
+        return dataclasses.replace(self, version=VERSION)
 
     def to_json(self) -> str:
         """The schema as JSON, the same text for equal schemas."""
@@ -157,46 +196,69 @@ class Schema:
                 field.check(observation.get(field.name), where)
         for where in ("policy_action", "action"):
             Field(where, (len(self.actions),)).check(getattr(transition, where), "transition's")
+        _CLAMPED.check(transition.clamped, "transition's")
         for where in ("stamp", "next_stamp", "reward"):
             if not math.isfinite(getattr(transition, where)):
                 raise DataError(f"{where} is {getattr(transition, where)}; it must be finite")
 
-    def _fixed(self) -> Iterator[tuple[str, str, tuple[int, ...] | None, str]]:
-        """(ROS type, name, shape or None for a scalar, comment) of each member of fixed size, in order."""
-        for kind, name, comment in _HEAD:
-            yield kind, name, None, comment
+    @cached_property
+    def members(self) -> tuple[Field, ...]:
+        """Every member of fixed size of a transition's message, in order: name, shape, dtype, unit, note."""
+        size = (len(self.actions),)
         axes = ", ".join(self.actions)
-        yield "float32", "policy_action", (len(self.actions),), f"proposed by the policy: {axes}"
-        yield "float32", "action", (len(self.actions),), "executed, in [-1, 1]"
-        for where in ("observation", "next_observation"):
-            for field in self.arrays:
-                comment = " ".join("; ".join(filter(None, (field.unit, field.note))).split())
-                yield field.dtype, f"{where}_{field.message_name}", field.shape, comment
-        for kind, name, comment in _FLAGS:
-            yield kind, name, None, comment
+        return (
+            *_HEAD,
+            Field("policy_action", size, unit="1", note=f"proposed by the policy: {axes}"),
+            Field("action", size, unit="1", note="executed, in [-1, 1]"),
+            *((_CLAMPED,) if self.version >= 2 else ()),
+            *(
+                dataclasses.replace(field, name=f"{where}_{field.message_name}")
+                for where in ("observation", "next_observation")
+                for field in self.arrays
+            ),
+            *_FLAGS,
+        )
 
     @cached_property
     def layout(self) -> np.dtype[Any]:
-        """Members of fixed size as CDR lays them out after its header: each aligned to its own size."""
-        members = [(name, np.dtype(kind).newbyteorder("<"), shape or ()) for kind, name, shape, _ in self._fixed()]
-        return np.dtype(members, align=True)
+        """Where `members` lie in a message, behind CDR's header."""
+        return _layout(self.members)
 
     @cached_property
     def fixed_size(self) -> int:
         """Bytes of `layout` without the padding that NumPy adds behind it."""
         assert self.layout.fields is not None
-        member, offset = self.layout.fields[_FLAGS[-1][1]][:2]
+        member, offset = self.layout.fields[_FLAGS[-1].name][:2]
         return offset + member.itemsize
 
     def message_definition(self) -> str:
-        """The ROS 2 message definition of one record."""
+        """The ROS 2 message definition of one transition."""
         lines = [f"# One environment step of task {self.task}, schema version {self.version}."]
-        for kind, name, shape, comment in self._fixed():
-            size = "" if shape is None else f"[{math.prod(shape)}]"
-            lines.append(f"{kind}{size} {name}  # {comment}" if comment else f"{kind}{size} {name}")
+        lines += [_line(member) for member in self.members]
         lines += ["string actor", "string episode  # UUID"]
         for where in ("observation", "next_observation"):
             rule = "; empty: the previous record's next_observation" if where == "observation" else ""
             for field in self.images:
                 lines.append(f"uint8[] {where}_{field.message_name}  # PNG {field.shape}{rule}")
-        return "\n".join([*lines, "uint32 checksum  # CRC-32 of all bytes before it", ""])
+        return "\n".join([*lines, _CHECKSUM, ""])
+
+    def label_definition(self) -> str:
+        """The ROS 2 message definition of one label."""
+        lines = [f"# One judgement of a step of task {self.task}, schema version {self.version}."]
+        lines += [_line(member) for member in LABEL_FIELDS]
+        lines += [f"string {name}  # {comment}" for name, comment in LABEL_TEXTS.items()]
+        return "\n".join([*lines, _CHECKSUM, ""])
+
+
+def _digest(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+_CHECKSUM = "uint32 checksum  # CRC-32 of all bytes before it"
+
+
+def _line(member: Field) -> str:
+    """A member in a message definition, with its unit and note."""
+    size = f"[{math.prod(member.shape)}]" if member.shape else ""
+    comment = " ".join("; ".join(filter(None, (member.unit, member.note))).split())
+    return f"{member.dtype}{size} {member.name}  # {comment}" if comment else f"{member.dtype}{size} {member.name}"

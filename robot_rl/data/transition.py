@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ class Transition:
     float32 in [-1, 1] before leash, box and filter. intervened: `action` was a person's.
     next_observation: really observed at step + 1, at a time limit too.
     terminated stops bootstrapping, truncated does not. stamp, next_stamp: s, of the two observations.
+    clamped: float32 (2,), m and rad, by which leash, box and filter changed the reference that `action` asked for.
     """
 
     actor: str
@@ -39,3 +40,4 @@ class Transition:
     truncated: bool
     success: bool
     policy_version: int
+    clamped: NDArray[np.float32] = field(default_factory=lambda: np.zeros(2, np.float32))

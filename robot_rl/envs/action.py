@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controllers import spatial
-from controllers.interface import Array, Pose, Reading
+from controllers.interface import Pose, Reading
 from tasks.spec import AXES, TaskSpec
 
 
@@ -25,17 +25,26 @@ class ActionMapper:
         """Start an episode: the gripper as the reset left it."""
         self.width = self._task.gripper.start if self._task.gripper else None
 
-    def reference(self, action: NDArray, reading: Reading) -> Pose:
+    def asked(self, action: NDArray, reading: Reading) -> Pose:
         """The reference that `action` (A,) asks for, in base. Held axes keep the start pose's value."""
+        return self._hold(self._moved_by(action, reading))
+
+    def reference(self, action: NDArray, reading: Reading) -> Pose:
+        """The reference to send for `action` (A,), in base: the one asked for, where it integrates on its leash."""
+        pose = self._moved_by(action, reading)
+        if self._task.action.base == "reference":
+            pose = self._leash(reading.arm.pose, pose)
+        return self._hold(pose)
+
+    def _moved_by(self, action: NDArray, reading: Reading) -> Pose:
         motion = np.zeros(6)
         motion[self._moved] = action[: len(self._moved)] * self._scale[self._moved]
         arm = reading.arm
         origin = arm.pose if self._task.action.base == "measured" else arm.reference
-        position = origin.position + spatial.rotate(origin.quaternion, motion[:3])
-        quaternion = spatial.multiply(origin.quaternion, spatial.exp(motion[3:]))
-        if self._task.action.base == "reference":
-            position, quaternion = self._leash(arm.pose, position, quaternion)
-        return self._hold(Pose(position, quaternion))
+        return Pose(
+            origin.position + spatial.rotate(origin.quaternion, motion[:3]),
+            spatial.multiply(origin.quaternion, spatial.exp(motion[3:])),
+        )
 
     def gripper_width(self, action: NDArray) -> float | None:
         """The width to command, m: beyond the threshold it changes, between it stays. None without a gripper."""
@@ -47,13 +56,13 @@ class ActionMapper:
                 self.width = gripper.open
         return self.width
 
-    def _leash(self, measured: Pose, position: Array, quaternion: Array) -> tuple[Array, Array]:
+    def _leash(self, measured: Pose, pose: Pose) -> Pose:
         """Keep an integrating reference within `leash` of the measured pose, per axis of the tool frame."""
         reach, turn = self._task.action.leash
         inverse = spatial.conjugate(measured.quaternion)
-        shift = np.clip(spatial.rotate(inverse, position - measured.position), -reach, reach)
-        angle = np.clip(spatial.log(spatial.multiply(inverse, quaternion)), -turn, turn)
-        return (
+        shift = np.clip(spatial.rotate(inverse, pose.position - measured.position), -reach, reach)
+        angle = np.clip(spatial.log(spatial.multiply(inverse, pose.quaternion)), -turn, turn)
+        return Pose(
             measured.position + spatial.rotate(measured.quaternion, shift),
             spatial.multiply(measured.quaternion, spatial.exp(angle)),
         )

@@ -9,8 +9,9 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from controllers import spatial
 from controllers.exceptions import ArmLatched
-from controllers.interface import Cell, PoseTarget, Reading
+from controllers.interface import Cell, Pose, PoseTarget, Reading
 from robot_rl.data.schema import Schema
 from robot_rl.envs.action import ActionMapper
 from robot_rl.envs.observation import Observer
@@ -24,7 +25,9 @@ class RobotEnv(gymnasium.Env[Any, Any]):
 
     Actions are in [-1, 1], shape (task.action_dim,). An episode is *terminated* by success alone, and
     *truncated* by the horizon or by a latch of the arm; nothing recovers a latched arm here.
-    info: `success`, `stamp` (s), `tick`, and `fault` (the latch's reason) when there is one.
+    info: `success`, `stamp` (s), `tick`, `clamped` (float32 (2,), m and rad: how far the reference at the step's end
+    is from the one that the action asked for; leash, box and filter did that, the filter's smoothing included), and
+    `fault` (the latch's reason) when there is one.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012 -- Gymnasium declares it so
@@ -66,7 +69,7 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         self._reading = self._reset(self.cell, episode_seed)
         self._map.reset()
         self._steps = 0
-        return self._observe(self._reading), self._info(success=False)
+        return self._observe(self._reading), self._info(success=False, clamped=np.zeros(2, np.float32))
 
     def step(self, action: NDArray) -> tuple[dict[str, NDArray], float, bool, bool, dict[str, Any]]:
         """One control period. Raises ValueError for an action that is not finite or of another shape."""
@@ -83,7 +86,7 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         result = self._reward(reading)
         latched = reading.safety == "latched"
         truncated = not result.success and (latched or self._steps >= self.task.horizon)
-        info = self._info(result.success)
+        info = self._info(result.success, _distance(self._map.asked(action, before), reading.arm.reference))
         if latched:
             info["fault"] = reading.reason
         return self._observe(reading), float(result.value), result.success, truncated, info
@@ -114,6 +117,12 @@ class RobotEnv(gymnasium.Env[Any, Any]):
             )
         return np.clip(action, -1.0, 1.0)
 
-    def _info(self, success: bool) -> dict[str, Any]:
+    def _info(self, success: bool, clamped: NDArray[np.float32]) -> dict[str, Any]:
         reading = self.reading
-        return {"success": success, "stamp": reading.stamp, "tick": reading.tick}
+        return {"success": success, "stamp": reading.stamp, "tick": reading.tick, "clamped": clamped}
+
+
+def _distance(asked: Pose, accepted: Pose) -> NDArray[np.float32]:
+    """(2,): m and rad between two poses."""
+    turn = spatial.log(spatial.multiply(spatial.conjugate(asked.quaternion), accepted.quaternion))
+    return np.array([np.linalg.norm(accepted.position - asked.position), np.linalg.norm(turn)], np.float32)

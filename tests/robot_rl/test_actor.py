@@ -1,3 +1,4 @@
+import uuid
 from itertools import pairwise
 
 import numpy as np
@@ -9,6 +10,7 @@ from robot_rl.config import LearnerConfig
 from robot_rl.envs import make
 from robot_rl.seeds import derive, episode_id
 
+RUN = "11111111-2222-4333-8444-555555555555"
 CONFIG = LearnerConfig(start=20, block=5, hidden=(8,), random_steps=3)
 
 
@@ -42,10 +44,10 @@ def env():
     env.close()
 
 
-def act(env, steps, **options):
+def act(env, steps, run=RUN, **options):
     sink, weights = Sink(), Weights(env)
     episodes = []
-    Actor(env, weights, sink, CONFIG, seed=7, **options).run(steps, on_episode=episodes.append)
+    Actor(env, weights, sink, CONFIG, seed=7, run=run, **options).run(steps, on_episode=episodes.append)
     return sink.sent, weights.asked, episodes
 
 
@@ -105,5 +107,18 @@ def test_a_latched_arm_ends_the_run_with_the_reason_and_keeps_the_step(env):
 
 def test_seeds_of_different_purposes_differ():
     assert len({derive(0, purpose, index) for purpose in ("train", "eval") for index in range(100)}) == 200
-    assert episode_id(0, "actor0", 1) == episode_id(0, "actor0", 1)
-    assert len({episode_id(seed, "actor0", index) for seed in range(3) for index in range(50)}) == 150
+
+
+def test_episodes_are_named_by_run_actor_and_number():
+    runs = [str(uuid.UUID(int=number)) for number in range(3)]
+    names = [(run, actor, index) for run in runs for actor in ("actor0", "actor1") for index in range(20)]
+    assert len({episode_id(*name) for name in names}) == 120
+    assert [episode_id(*name) for name in names] == [episode_id(*name) for name in names]
+
+
+def test_two_runs_with_one_seed_differ_in_nothing_but_the_names_of_their_episodes(env):
+    first, again = (act(env, 60, run=str(uuid.UUID(int=number)))[0] for number in (1, 2))
+    assert {t.episode for t in first}.isdisjoint(t.episode for t in again)
+    assert all(t.clamped.dtype == np.float32 and t.clamped.shape == (2,) for t in first)
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.action, other.action)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
 
+from robot_rl.data.label import Label, Record
 from robot_rl.data.schema import Schema
 from robot_rl.data.transition import Transition
 
@@ -29,7 +31,13 @@ def schema(images: bool = False, task: str = "reach") -> Schema:
 
 
 def stream(
-    count: int, images: bool = False, seed: int = 0, length: int = 4, actor: str = "actor0", first: int = 0
+    count: int,
+    images: bool = False,
+    seed: int = 0,
+    length: int = 4,
+    actor: str = "actor0",
+    first: int = 0,
+    clamps: bool = True,
 ) -> Iterator[Transition]:
     """`count` transitions in episodes of `length`, whose last is terminated or truncated in turn."""
     rng = np.random.default_rng(seed)
@@ -55,12 +63,30 @@ def stream(
             truncated=last and episode % 2 == 1,
             success=last and episode % 2 == 0,
             policy_version=index // 3,
+            clamped=rng.uniform(0, 0.01, 2).astype(np.float32) if clamps else np.zeros(2, np.float32),
         )
         before = observation(rng, images) if last else after
 
 
-def same(left: Transition, right: Transition) -> bool:
+def judged(
+    count: int, images: bool = False, seed: int = 0, length: int = 4, actor: str = "actor0", every: int = 3
+) -> Iterator[Record]:
+    """As `stream`, numbered anew with a label behind every `every` transitions."""
+    sequence = 0
+    for index, transition in enumerate(stream(count, images, seed, length, actor)):
+        yield dataclasses.replace(transition, sequence=sequence)
+        sequence += 1
+        if index % every == every - 1:
+            step, kind = (transition.step, "reward") if index % 2 else (-1, "success")
+            stamp = transition.next_stamp + 0.01
+            yield Label(actor, sequence, stamp, transition.episode, step, "human", index, kind, 1.0)
+            sequence += 1
+
+
+def same(left: Record, right: Record) -> bool:
     """Equal to the bit, dtypes included."""
+    if isinstance(left, Label) or isinstance(right, Label):
+        return left == right
     for name in Transition.__dataclass_fields__:
         a, b = getattr(left, name), getattr(right, name)
         if isinstance(a, dict):

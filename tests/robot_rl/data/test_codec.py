@@ -9,6 +9,7 @@ from mcap_ros2._dynamic import generate_dynamic
 
 from robot_rl.data import codec
 from robot_rl.data.codec import NotJoined, decode, encode, peek
+from robot_rl.data.label import Label
 from robot_rl.data.schema import MESSAGE_TYPE, Field, Schema
 from robot_rl.data.transition import Transition
 from robot_rl.exceptions import DataError
@@ -141,3 +142,25 @@ def test_a_state_record_takes_less_than_150_us():
             decode(encode(transition, schema), schema)
         best = min(best, (time.perf_counter() - began) / 100)
     assert best < 300e-6  # both directions
+
+
+@given(
+    actor=TEXT, episode=TEXT, source=TEXT, stamp=FLOATS, value=FLOATS, sequence=st.integers(0, 2**64 - 1),
+    step=st.integers(-1, 2**32), version=st.integers(-(2**63), 2**63 - 1), images=st.booleans(),
+)  # fmt: skip
+def test_every_label_comes_back(actor, episode, source, stamp, value, sequence, step, version, images):
+    schema = episodes.schema(images)
+    label = Label(actor, sequence, stamp, episode, step, source, version, "reward", value)
+    data = encode(label, schema)
+    assert decode(data, schema) == label
+    assert peek(data, schema) == (actor, sequence)
+    assert not codec.begins_episode(data, schema)
+    with pytest.raises(DataError, match="schema"):
+        decode(data, episodes.schema(images, task="other"))
+
+
+@pytest.mark.parametrize(("change", "words"), [({"version": 2**63}, "'version'"), ({"source": "a\nb"}, "source")])
+def test_a_label_that_does_not_fit_is_refused_by_name(change, words):
+    label = Label("a", 0, 0.0, "e", 0, "human", 0, "undo", 0.0)
+    with pytest.raises(DataError, match=words):
+        encode(dataclasses.replace(label, **change), episodes.schema())

@@ -1,16 +1,26 @@
+import dataclasses
+import json
 import logging
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 
-from robot_rl.data.journal import _END, Journal, JournalReader, read_journal
+from robot_rl.data.codec import decode
+from robot_rl.data.journal import Journal, JournalReader, read_journal
+from robot_rl.data.label import Label
+from robot_rl.data.mcap_file import END, head
+from robot_rl.data.transition import Transition
 from robot_rl.exceptions import DataError
 from tests.robot_rl.data import episodes
 
@@ -41,11 +51,66 @@ def test_what_was_appended_comes_back_over_all_openings(tmp_path, images):
             assert journal.next_sequence == start
             for transition in made[start:stop]:
                 journal.append(transition)
-            assert len(journal.append_seconds) == stop - start
+            assert len(journal.append_seconds) == len(journal.sync_seconds) == stop - start
+            assert (0 < journal.sync_p99() < 10) if stop > start else journal.sync_p99() == 0
     assert len(list(tmp_path.iterdir())) == 4
     assert equal(read_journal(tmp_path), made)
     for start in range(21):
         assert equal(read_journal(tmp_path, start), made[start:])
+
+
+@pytest.mark.parametrize("images", [False, True])
+def test_labels_lie_among_the_transitions_in_their_order(tmp_path, images):
+    made = list(episodes.judged(20, images))
+    with Journal(tmp_path, episodes.schema(images), sync=False) as journal:
+        for record in made[:11]:
+            journal.append(record)
+    with Journal(tmp_path, episodes.schema(images), sync=False) as journal:
+        for record in made[11:]:
+            journal.append(record)
+    reader = JournalReader(tmp_path)
+    assert reader.next_sequence == len(made) == 26
+    assert equal(reader.read(), [record for record in made if isinstance(record, Transition)])
+    assert equal(map(reader.record, range(26)), made)
+    for start in range(27):
+        assert equal(reader.records(start), made[start:])
+    assert reader.episodes() == 5
+    with pytest.raises(DataError, match="record 3 .* is a label"):
+        reader.transition(3)
+    assert equal((decode(reader.message(k, whole=True), reader.schema) for k in range(26)), made)
+
+
+def test_a_journal_of_version_1_is_read_and_gone_on_with(tmp_path):
+    """The file was written by the last release that knew no `clamped` and no labels."""
+    made = list(episodes.stream(9, images=True, seed=3, clamps=False))
+    shutil.copy(Path(__file__).parent / "files" / "version1.mcap", tmp_path / "00000.mcap")
+    assert equal(read_journal(tmp_path), made)
+    schema = episodes.schema(images=True)
+    more = [dataclasses.replace(record, sequence=9 + record.sequence) for record in episodes.judged(5, images=True)]
+    with Journal(tmp_path, schema) as journal:
+        assert journal.episodes() == 3
+        for record in more:
+            journal.append(record)
+    reader = JournalReader(tmp_path)
+    assert reader.schema == schema
+    assert equal(reader.records(), [*made, *more])
+    for sequence in range(reader.next_sequence):  # on the wire there is one version
+        previous = reader.record(sequence - 1) if sequence else None
+        message = reader.message(sequence)
+        assert episodes.same(decode(message, schema, previous), reader.record(sequence))  # type: ignore[arg-type]
+
+
+def test_a_file_explains_itself(tmp_path):
+    write(tmp_path, episodes.stream(1))
+    with (tmp_path / "00000.mcap").open("rb") as stream:
+        summary = [channel for _, channel, _ in make_reader(stream).iter_messages()]
+    members = {member["name"]: member for member in json.loads(summary[0].metadata["members"])}
+    assert members["clamped"] | {"note": ""} == {
+        "name": "clamped", "shape": [2], "dtype": "float32", "unit": "m, rad", "note": "",
+    }  # fmt: skip
+    assert members["stamp"]["unit"] == "s"
+    assert members["observation_tool_position"]["note"] == "over 0.05 m"
+    assert all(member["unit"] for name, member in members.items() if member["dtype"].startswith("float"))
 
 
 def test_a_frame_is_stored_once(tmp_path):
@@ -78,6 +143,34 @@ def test_public_tools_read_a_journal_that_is_being_written(tmp_path):
     journal.close()
 
 
+def test_public_tools_read_labels(tmp_path):
+    made = list(episodes.judged(7, images=True))
+    with Journal(tmp_path, episodes.schema(images=True)) as journal:
+        for record in made:
+            journal.append(record)
+            with (tmp_path / "00000.mcap").open("rb") as stream:  # complete after each append
+                reader = make_reader(stream, decoder_factories=[DecoderFactory()])
+                read = [(channel.topic, message.sequence) for _, channel, _, message in reader.iter_decoded_messages()]
+            topics = ["/label" if isinstance(record, Label) else "/transition" for record in made]
+            assert read == list(zip(topics, range(record.sequence + 1), strict=False))
+    labels = [record for record in made if isinstance(record, Label)]
+    with (tmp_path / "00000.mcap").open("rb") as stream:
+        reader = make_reader(stream, decoder_factories=[DecoderFactory()])
+        found = [message for *_, message in reader.iter_decoded_messages(topics=["/label"])]
+    names = [field.name for field in dataclasses.fields(Label)]
+    assert [[getattr(message, name) for name in names] for message in found] == [
+        [getattr(label, name) for name in names] for label in labels
+    ]
+    highlevel = pytest.importorskip("rosbags.highlevel")
+    with highlevel.AnyReader([tmp_path / "00000.mcap"]) as bag:
+        assert {kind.topic for kind in bag.connections} == {"/transition", "/label"}
+        kinds = [kind for kind in bag.connections if kind.topic == "/label"]
+        read = [bag.deserialize(raw, kind.msgtype) for kind, _, raw in bag.messages(connections=kinds)]
+    assert [(message.kind, message.step, message.value) for message in read] == [
+        (label.kind, label.step, label.value) for label in labels
+    ]
+
+
 def test_it_counts_the_episodes_begun(tmp_path):
     made = list(episodes.stream(10, images=True, length=4))
     with Journal(tmp_path, episodes.schema(images=True), sync=False) as journal:
@@ -105,22 +198,77 @@ def test_a_torn_tail_at_every_byte_costs_the_last_record_and_one_line(journal_fi
         if fill == "zeros":  # power cut: the size was on disk, the data was not
             torn += bytes(len(content) - len(torn))
         elif fill == "old marks":  # the write stopped over the previous end marks
-            torn += _END[size:]
+            torn += END[size:]
         path.write_bytes(torn)
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             assert equal(read_journal(path.parent), made[:-1])
-        silent = fill != "zeros" and (size == 0 or (fill == "old marks" and torn[start:] == _END))
+        silent = torn[start:] == END
         assert [record.levelname for record in caplog.records] == ([] if silent else ["WARNING"])
+
+
+@given(st.data())
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_kill_at_any_byte_costs_at_most_the_record_being_written(tmp_path_factory, data):
+    """Images that are shared, labels between, several openings: whatever the disk has is a prefix of what was made."""
+    images = data.draw(st.booleans())
+    every = data.draw(st.integers(1, 4))
+    made = list(episodes.judged(data.draw(st.integers(1, 8)), images, length=data.draw(st.integers(1, 5)), every=every))
+    folder, opened = tmp_path_factory.mktemp("journal"), data.draw(st.integers(0, len(made) - 1))
+    ends = []
+    for part in (made[:opened], made[opened:]):
+        with Journal(folder, episodes.schema(images), sync=False) as journal:
+            for record in part:
+                journal.append(record)
+                ends.append(journal._files[-1].end)
+    path = folder / "00001.mcap"
+    content = path.read_bytes()
+    killed = data.draw(st.integers(opened, len(made) - 1))
+    start = ends[killed - 1] if killed > opened else len(head(episodes.schema(images)))
+    at = data.draw(st.integers(0, ends[killed] - start))
+    hole = data.draw(st.integers(0, at)) if data.draw(st.booleans()) else at  # a block that never reached the disk
+    written = content[start : start + hole] + bytes(at - hole) + content[start + at : ends[killed]] + END
+    torn = written[:at] if data.draw(st.booleans()) else written[:at] + END[at:] if hole == at else written
+    path.write_bytes(content[:start] + torn)
+    found = list(JournalReader(folder).records())
+    assert len(found) in (killed, killed + 1)
+    assert equal(found, made[: len(found)])
+    with Journal(folder, episodes.schema(images), sync=False) as journal:
+        for record in made[len(found) :]:
+            journal.append(record)
+    assert equal(JournalReader(folder).records(), made)
+    with path.open("rb") as stream:
+        assert len(list(make_reader(stream).iter_messages())) == len(found) - opened
+
+
+def test_a_hole_in_the_last_record_is_a_torn_tail(journal_file, caplog):
+    """A power cut: the file's size and its end marks are on disk, a block of the record before them is not."""
+    path, made = journal_file
+    content = bytearray(path.read_bytes())
+    start, end = last_record(path)
+    content[start + 60 : end - 8] = bytes(end - 8 - start - 60)
+    path.write_bytes(content)
+    with caplog.at_level(logging.WARNING):
+        assert equal(read_journal(path.parent), made[:-1])
+    assert ["ends torn" in record.message for record in caplog.records] == [True]
+
+
+def test_only_the_last_file_may_have_a_torn_tail(journal_file):
+    path, _ = journal_file
+    write(path.parent, episodes.stream(3, first=10))
+    path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(DataError, match=r"00000\.mcap is damaged"):
+        JournalReader(path.parent)
 
 
 def test_torn_end_marks_cost_nothing(journal_file, caplog):
     path, made = journal_file
     content = path.read_bytes()
-    for size in range(len(_END)):
-        path.write_bytes(content[: len(content) - len(_END) + size])
+    for size in range(len(END)):
+        path.write_bytes(content[: len(content) - len(END) + size])
+        caplog.clear()
         assert equal(read_journal(path.parent), made)
-    assert caplog.records == []
+        assert ["10 records before them are whole" in record.message for record in caplog.records] == [True]
 
 
 @pytest.mark.parametrize("missing", [0, 1, 30, 200])
@@ -199,6 +347,8 @@ def test_a_full_disk_is_told_and_harms_nothing(tmp_path, caplog):
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         assert equal(read_journal(tmp_path), made[:3])
         assert caplog.records == []
+        with (tmp_path / "00000.mcap").open("rb") as stream:  # for other programs too
+            assert len(list(make_reader(stream).iter_messages())) == 3
         journal.append(made[3])
     assert equal(read_journal(tmp_path), made)
 

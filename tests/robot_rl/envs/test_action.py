@@ -55,6 +55,8 @@ def test_an_integrating_reference_is_leashed_per_axis():
     integrate = mapper(translation=0.01, base="reference", leash=(0.02, 0.1))
     reference = integrate.reference(np.array([1, 0, 0, 0, 0, 0.0]), reading(reference=ahead))
     np.testing.assert_allclose(reference.position, [0.52, 0.019, 0.2], atol=1e-12)
+    asked = integrate.asked(np.array([1, 0, 0, 0, 0, 0.0]), reading(reference=ahead))
+    np.testing.assert_allclose(asked.position, [0.529, 0.019, 0.2], atol=1e-12)
 
 
 @pytest.mark.parametrize(

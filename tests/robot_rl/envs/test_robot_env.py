@@ -136,3 +136,28 @@ def test_a_schema_describes_every_value():
         assert {field.name for field in schema.observation} == set(observation)
         assert all(field.note for field in schema.observation)
         assert len(schema.actions) == env.action_space.shape[0]
+
+
+def test_it_tells_by_how_much_the_asked_reference_was_changed(reach):
+    """Inside the box next to nothing; once the box holds the reference back, all that was asked beyond it."""
+    _, info = reach.reset(seed=5)
+    assert info["clamped"].tolist() == [0.0, 0.0]
+    step = reach.task.action.translation
+    changes = [reach.step(np.array([1, 0, 0], np.float32))[-1]["clamped"] for _ in range(60)]
+    assert all(change.dtype == np.float32 and change.shape == (2,) for change in changes)
+    assert changes[0][0] < 0.02 * step  # what the filter's smoothing has not followed yet
+    edge = reach.task.workspace.high[0]
+    assert abs(reach.reading.arm.reference.position[0] - edge) < 1e-4
+    beyond = reach.reading.arm.pose.position[0] + step - edge
+    assert 0 < beyond < 1.5 * step
+    assert changes[-1][0] == pytest.approx(beyond, abs=0.1 * step)
+
+
+def test_a_latch_changes_all_that_was_asked(reach):
+    reach.reset(seed=6)
+    reach.cell.stop("a person pressed stop")
+    held = reach.reading.arm.pose.position
+    *_, info = reach.step(np.array([0, 0, 1], np.float32))
+    assert info["fault"]
+    assert info["clamped"][0] == pytest.approx(reach.task.action.translation, rel=0.2)
+    assert np.linalg.norm(reach.reading.arm.pose.position - held) < 1e-3

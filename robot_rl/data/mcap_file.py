@@ -1,0 +1,219 @@
+"""One file of a journal, as MCAP: how it starts, where its records are, and what a crash left of it.
+
+A file is a complete MCAP file after every append: the new record overwrites the end marks and brings its own.
+What a crash or a power cut leaves is a torn last record; everything before it counts.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import mmap
+import os
+import re
+import struct
+from array import array
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from mcap.data_stream import ReadDataStream, RecordBuilder
+from mcap.exceptions import McapError
+from mcap.opcode import Opcode
+from mcap.records import Channel, DataEnd, Footer
+from mcap.writer import MCAP0_MAGIC, IndexType, Writer
+
+from robot_rl.data.codec import intact
+from robot_rl.data.schema import LABEL_FIELDS, LABEL_TYPE, MESSAGE_TYPE, Schema
+from robot_rl.exceptions import DataError
+
+TOPICS = {"transition": "/transition", "label": "/label"}
+TRANSITION, LABEL = 1, 2
+"""Channels, in the order of `TOPICS`."""
+
+MESSAGE = struct.Struct("<BQHIQQ")
+"""What lies before a message's bytes: opcode, bytes that follow, channel, sequence, log time, publish time."""
+
+_RECORD = struct.Struct("<BQ")  # opcode, bytes that follow
+_START = struct.Struct("<BQHI")  # the same, channel, sequence: what a message starts with
+_HEAD = (Opcode.HEADER, Opcode.SCHEMA, Opcode.CHANNEL)  # records before the first message
+_MAYBE_MESSAGE = re.compile(rb"\x05(?=.{7}\x00[\x01\x02]\x00)", re.DOTALL)
+_PATIENCE = 64  # times its length is how much of a tail is summed up in the search for records
+_log = logging.getLogger(__name__)
+
+
+def _end_marks() -> bytes:
+    builder = RecordBuilder()
+    DataEnd(0).write(builder)
+    Footer(0, 0, 0).write(builder)
+    return builder.end() + MCAP0_MAGIC
+
+
+END = _end_marks()
+"""What a complete file ends with."""
+
+
+def head(schema: Schema) -> bytes:
+    """What a file starts with: the message definitions; the schema and every member's unit in the metadata."""
+    stream = BytesIO()
+    writer = Writer(stream, use_chunking=False, index_types=IndexType.NONE)
+    writer.start("ros2", "robot_rl")
+    for name, kind, definition, members in (
+        ("transition", MESSAGE_TYPE, schema.message_definition(), schema.members),
+        ("label", LABEL_TYPE, schema.label_definition(), LABEL_FIELDS),
+    ):
+        number = writer.register_schema(kind, "ros2msg", definition.encode())
+        metadata = {"schema": schema.to_json(), "members": json.dumps([asdict(member) for member in members])}
+        writer.register_channel(TOPICS[name], "cdr", number, metadata)
+    writer.flush()
+    return stream.getvalue()
+
+
+def message(channel: int, sequence: int, stamp: float, data: bytes) -> bytes:
+    """The MCAP record of a message. stamp: s."""
+    time = min(max(int(stamp * 1e9), 0), 2**63 - 1)
+    size = MESSAGE.size - _RECORD.size + len(data)
+    return MESSAGE.pack(Opcode.MESSAGE, size, channel, sequence & 0xFFFFFFFF, time, time) + data
+
+
+@dataclass
+class JournalFile:
+    """Where the records of one file are. first: sequence of its first record; end: byte behind the last.
+
+    schema: that its records were written with.
+    """
+
+    path: Path
+    first: int
+    schema: Schema
+    end: int = 0
+    complete: bool = True
+    starts: array[int] = field(default_factory=lambda: array("Q"))
+    sizes: array[int] = field(default_factory=lambda: array("Q"))
+
+    @property
+    def next(self) -> int:
+        """Sequence behind the last record."""
+        return self.first + len(self.starts)
+
+    def note(self, start: int, stop: int) -> None:
+        """Remember the record whose message is at bytes `start` to `stop`, the newest."""
+        self.sizes.append(stop - start)
+        self.starts.append(start)  # last: a reader in another thread counts by it
+        self.end = stop
+
+    def forget(self) -> None:
+        """Forget the newest record."""
+        self.end = self.starts.pop() - MESSAGE.size
+        self.sizes.pop()
+
+    def repair(self) -> None:
+        """Cut a torn tail off and end the file as other programs expect."""
+        if self.complete:
+            return
+        with self.path.open("r+b") as stream:
+            stream.truncate(self.end)
+            stream.seek(self.end)
+            stream.write(END)
+            stream.flush()
+            os.fsync(stream.fileno())
+        self.complete = True
+
+
+def scan(path: Path, first: int, last: bool = True) -> JournalFile:
+    """Walk the records of a file. last: no file follows, so its end may be torn.
+
+    Raises `DataError` for damage that a crash cannot explain.
+    """
+    try:
+        with path.open("rb") as stream:
+            file = _walk(path, first, stream)
+            file.complete = os.pread(stream.fileno(), len(END) + 1, file.end) == END
+            if last:
+                _judge_tail(file, stream)
+            elif not file.complete:
+                raise DataError(f"{path} is damaged at byte {file.end}, before its end; restore it from a copy")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    return file
+
+
+def _walk(path: Path, first: int, stream: BinaryIO) -> JournalFile:
+    """The records up to the end marks, or to what is none."""
+    descriptor, size = stream.fileno(), os.fstat(stream.fileno()).st_size
+    if os.pread(descriptor, len(MCAP0_MAGIC), 0) != MCAP0_MAGIC:
+        raise DataError(f"{path} is no MCAP file; move it out of the journal's folder")
+    position, file = len(MCAP0_MAGIC), None
+    while len(start := os.pread(descriptor, _START.size, position)) >= _RECORD.size:
+        opcode, length = _RECORD.unpack_from(start)
+        body, stop = position + _RECORD.size, position + _RECORD.size + length
+        if stop > size:
+            break
+        if opcode in _HEAD and (file is None or not file.starts):
+            if opcode == Opcode.CHANNEL and file is None:
+                file = JournalFile(path, first, _read_schema(os.pread(descriptor, length, body), path))
+            if file is not None:
+                file.end = stop
+        elif file is not None and _follows(start, file):
+            file.note(position + MESSAGE.size, stop)
+        else:
+            break
+        position = stop
+    if file is None:
+        raise DataError(f"{path} is no journal of transitions: it has no '{TOPICS['transition']}' with its schema")
+    return file
+
+
+def _follows(start: bytes, file: JournalFile) -> bool:
+    """Whether a record that starts so can be the message after the file's last."""
+    if start[0] != Opcode.MESSAGE or len(start) < _START.size:
+        return False
+    _, length, channel, sequence = _START.unpack(start)
+    return (
+        length > MESSAGE.size - _RECORD.size
+        and channel in (TRANSITION, LABEL)
+        and bool(sequence == file.next & 0xFFFFFFFF)
+    )
+
+
+def _read_schema(channel: bytes, path: Path) -> Schema:
+    try:
+        record = Channel.read(ReadDataStream(BytesIO(channel)))
+        if record.topic == TOPICS["transition"] and record.id == TRANSITION:
+            return Schema.from_json(record.metadata["schema"])
+    except (McapError, ValueError, KeyError, struct.error) as error:
+        raise DataError(f"{path} has a damaged head ({error!r}); restore it from a copy") from error
+    raise DataError(f"{path} holds '{record.topic}', not '{TOPICS['transition']}'; it is no journal of transitions")
+
+
+def _judge_tail(file: JournalFile, stream: BinaryIO) -> None:
+    """Tell a torn tail (logged, left out) from damage in the middle (`DataError`).
+
+    The last record is looked at also where the end marks stand: a power cut may leave a hole before them.
+    """
+    if file.starts:
+        stream.seek(file.starts[-1])
+        if not intact(stream.read(file.sizes[-1])):
+            file.forget()
+            file.complete = False
+    if file.complete:
+        return
+    with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if _holds_record(content, file.end):
+            raise DataError(f"{file.path} is damaged at byte {file.end}, before its end; restore it from a copy")
+        size = len(content) - file.end
+    _log.warning("%s ends torn: %d bytes left out, %d records before them are whole", file.path, size, len(file.starts))
+
+
+def _holds_record(content: mmap.mmap, start: int) -> bool:
+    """Whether an intact message lies somewhere behind `start`; also where a search would take too long to tell."""
+    left = _PATIENCE * (len(content) - start)
+    for match in _MAYBE_MESSAGE.finditer(content, start):
+        _, length = _RECORD.unpack_from(content, match.start())
+        begin, stop = match.start() + MESSAGE.size, match.start() + _RECORD.size + length
+        if begin < stop <= len(content):
+            left -= stop - begin
+            if left < 0 or intact(content[begin:stop]):
+                return True
+    return False
