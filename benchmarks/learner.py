@@ -56,7 +56,9 @@ def median_ms(call: Callable[[], Any], repeats: int) -> float:
 
 def make_learner(critics: int, batch: int, steps: list[Transition]) -> Learner:
     config = LearnerConfig(critics=critics, batch=batch, start=100, block=10)
-    learner = Learner(RunConfig("benchmark", learner=config), steps[0].observation, ACTIONS, steps[:500])
+    learner = Learner(
+        RunConfig("benchmark", clock="realtime", learner=config), steps[0].observation, ACTIONS, steps[:500]
+    )
     learner.warm_up()
     learner.receive(steps)
     return learner

@@ -1,7 +1,8 @@
 """Checkpoints: folders of safetensors and JSON that are either whole or not there.
 
-A checkpoint is written under a temporary name, flushed to disk, and renamed. `manifest.json` holds a checksum of
-every other file and of itself, so damage is seen at loading, where the checkpoint before is used instead.
+A checkpoint is written under a temporary name, synced to disk, and renamed; its name begins with its number, so
+that later ones sort behind it. `manifest.json` holds a checksum of every other file and of itself, so damage is
+seen at loading, where the checkpoint before is used instead. Nothing that is read here runs code.
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
@@ -23,6 +27,14 @@ from robot_rl.exceptions import DataError
 
 MANIFEST = "manifest.json"
 TEMPORARY = ".writing-"
+DAMAGED = "damaged-"
+FORMAT = 2
+_NAME = re.compile(r"(\d{6,})-")
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
+"""What reading bytes that mean something else than they should can raise."""
+
+Contents = bytes | dict[str, NDArray]
+"""Of a file: bytes, or named arrays, which become safetensors."""
 
 log = logging.getLogger(__name__)
 
@@ -36,59 +48,81 @@ class Checkpoint:
     state: dict[str, Any]
 
     def arrays(self, name: str) -> dict[str, NDArray]:
-        """The named arrays of a safetensors file."""
-        return safetensors.numpy.load(self.files[name])
+        """The named arrays of a safetensors file. DataError: there is none, or it is not of that form."""
+        with reading(self.path):
+            return safetensors.numpy.load(self.files[name])
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Whatever is wrong in a checkpoint at `path` becomes a `DataError` that names it."""
+    try:
+        yield
+    except DataError as error:
+        raise error if str(path) in str(error) else DataError(f"checkpoint {path} cannot be used: {error}") from error
+    except (*_DAMAGE, safetensors.SafetensorError) as error:
+        raise DataError(f"checkpoint {path} is damaged ({type(error).__name__}: {error})") from error
 
 
 def save_checkpoint(
-    folder: Path, name: str, files: Mapping[str, bytes | dict[str, NDArray]], state: Mapping[str, Any], keep: int = 3
+    folder: Path,
+    title: str,
+    files: Mapping[str, Contents],
+    state: Mapping[str, Any],
+    *,
+    score: float | None = None,
+    keep: int = 3,
 ) -> Path:
-    """Write checkpoint `name` into `folder`; afterwards only the last `keep` names remain, in sorted order.
+    """Write the next checkpoint, NUMBER-title, into `folder`; then only the last `keep` and the best remain.
 
-    files: bytes, or named arrays, which become safetensors. state: anything JSON can hold.
+    state: anything JSON can hold; `best` is added, the name of the checkpoint with the highest score so far.
+    score: how good it is; None: not known.
     """
-    final = folder / name
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(f"{TEMPORARY}*"):
         shutil.rmtree(leftover)
+    name = f"{_next_number(folder):06d}-{title}"
+    best = _best(folder, name, score)
     temporary = folder / f"{TEMPORARY}{name}"
     temporary.mkdir()
     digests = {}
     for file, content in files.items():
         data = content if isinstance(content, bytes) else safetensors.numpy.save(content)
-        digests[file] = hashlib.sha256(data).hexdigest()
+        digests[file] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
         _write(temporary / file, data)
-    body = json.dumps({"files": digests, "state": state}, sort_keys=True)
-    manifest = {"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}
-    _write(temporary / MANIFEST, json.dumps(manifest).encode())
-    _flush(temporary)
-    if final.exists():
-        shutil.rmtree(final)
-    temporary.rename(final)
-    _flush(folder)
+    manifest = {"format": FORMAT, "files": digests, "score": score, "state": {**state, "best": best}}
+    _write(temporary / MANIFEST, sign(manifest))
+    sync_folder(temporary)
+    temporary.rename(folder / name)
+    sync_folder(folder)
     for old in checkpoint_names(folder)[:-keep]:
-        shutil.rmtree(folder / old)
-    return final
+        if old != best:
+            shutil.rmtree(folder / old)
+    return folder / name
+
+
+def sign(content: Mapping[str, Any]) -> bytes:
+    """A manifest's bytes: the content with its checksum."""
+    body = json.dumps(content, sort_keys=True)
+    return json.dumps({"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}).encode()
 
 
 def read_checkpoint(path: Path, only: Collection[str] | None = None) -> Checkpoint:
-    """One checkpoint; `only`: with these files alone. DataError: a file is missing or fails its checksum."""
-    try:
-        manifest = json.loads((path / MANIFEST).read_bytes())
-        body = manifest["body"]
-        if hashlib.sha256(body.encode()).hexdigest() != manifest["sha256"]:
-            raise DataError(f"checkpoint {path}: {MANIFEST} fails its checksum; remove the folder")
-        content = json.loads(body)
+    """One checkpoint; `only`: with these files alone, those of them that it has.
+
+    DataError: a file is missing, of another size or fails its checksum, or the manifest is not of this format.
+    """
+    with reading(path):
+        content = _read_manifest(path)
         files = {}
-        for file, digest in content["files"].items():
-            if only is not None and file not in only:
-                continue
-            files[file] = (path / file).read_bytes()
-            if hashlib.sha256(files[file]).hexdigest() != digest:
-                raise DataError(f"checkpoint {path}: {file} fails its checksum; remove the folder")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"checkpoint {path} is damaged ({error}); remove the folder") from error
-    return Checkpoint(path, files, content["state"])
+        for file, expected in content["files"].items():
+            if Path(file).name != file or file == MANIFEST:
+                raise DataError(f"checkpoint {path}: {MANIFEST} names {file!r}, which is no file of a checkpoint")
+            if only is None or file in only:
+                files[file] = _read(path / file, expected["bytes"])
+                if hashlib.sha256(files[file]).hexdigest() != expected["sha256"]:
+                    raise DataError(f"checkpoint {path}: {file} fails its checksum")
+        return Checkpoint(path, files, dict(content["state"]))
 
 
 def newest_checkpoint(folder: Path, only: Collection[str] | None = None) -> Checkpoint | None:
@@ -103,7 +137,17 @@ def newest_checkpoint(folder: Path, only: Collection[str] | None = None) -> Chec
         except DataError as error:
             log.warning("%s; trying the one before", error)
     if names:
-        raise DataError(f"every checkpoint in {folder} is damaged ({', '.join(names)}); start a new run")
+        raise DataError(f"every checkpoint in {folder} is damaged ({', '.join(names)}); train on with --resume")
+    return None
+
+
+def best_checkpoint(folder: Path, only: Collection[str] | None = None) -> Checkpoint | None:
+    """The sound checkpoint with the highest score, None where none has one. only: read these files alone."""
+    for _, name in sorted(_scores(folder), reverse=True):
+        try:
+            return read_checkpoint(folder / name, only)
+        except DataError:
+            continue  # as good as not there: what is asked for is the best that can be had
     return None
 
 
@@ -111,7 +155,73 @@ def checkpoint_names(folder: Path) -> list[str]:
     """The checkpoints in `folder`, oldest first, whether sound or not."""
     if not folder.is_dir():
         return []
-    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(TEMPORARY))
+    hidden = (TEMPORARY, DAMAGED)
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(hidden))
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a checkpoint that cannot be used, so that it counts no more and a person can look at it."""
+    aside = path.with_name(DAMAGED + path.name)
+    while aside.exists():
+        aside = aside.with_name(aside.name + "-again")
+    path.rename(aside)
+    return aside
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's entries durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _next_number(folder: Path) -> int:
+    """Above every number in use, those of damaged checkpoints included."""
+    names = (path.name.removeprefix(DAMAGED) for path in folder.iterdir())
+    return 1 + max((int(match[1]) for name in names if (match := _NAME.match(name))), default=0)
+
+
+def _best(folder: Path, name: str, score: float | None) -> str | None:
+    """The checkpoint with the highest score, the one about to be written as `name` included; the newer of equals."""
+    scores = _scores(folder) + ([(score, name)] if score is not None else [])
+    return max(scores)[1] if scores else None
+
+
+def _scores(folder: Path) -> list[tuple[float, str]]:
+    """(score, name) of every checkpoint that has one."""
+    scores = []
+    for name in checkpoint_names(folder):
+        try:
+            with reading(folder / name):
+                score = _read_manifest(folder / name)["score"]
+                if score is not None:
+                    scores.append((float(score), name))
+        except DataError:
+            continue  # whether it is sound matters to whoever loads it
+    return scores
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """What `sign` signed."""
+    manifest = json.loads(_read(path / MANIFEST))
+    body = manifest["body"]
+    if hashlib.sha256(body.encode()).hexdigest() != manifest["sha256"]:
+        raise DataError(f"checkpoint {path}: {MANIFEST} fails its checksum")
+    content: dict[str, Any] = json.loads(body)
+    if content.get("format") != FORMAT:
+        raise DataError(f"checkpoint {path} has format {content.get('format', 1)!r}; this version reads {FORMAT}")
+    return content
+
+
+def _read(path: Path, size: int | None = None) -> bytes:
+    """A regular file's contents; of `size` bytes, where that is known."""
+    if not path.is_file():
+        raise DataError(f"checkpoint {path.parent}: {path.name} is missing")
+    if size is not None and path.stat().st_size != size:
+        raise DataError(f"checkpoint {path.parent}: {path.name} has {path.stat().st_size} bytes, not {size}")
+    return path.read_bytes()
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -119,12 +229,3 @@ def _write(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _flush(folder: Path) -> None:
-    """Make the folder's entries durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -66,18 +66,20 @@ def run_training(config: RunConfig, run: RunFolder) -> int:
 
 
 def _train(config: RunConfig, run: RunFolder, metrics: MetricsWriter, stopped: threading.Event) -> None:
-    from robot_rl.training import prepare_demos
+    from robot_rl.nets.compile import enable_compile_cache, use_one_thread
+    from robot_rl.training import prepare_demos, relearn, train_inprocess
 
     prepare_demos(config, run, metrics)
     if stopped.is_set():
         return
     metrics.write("phase", name="train")
+    use_one_thread()
+    enable_compile_cache()
+    if config.resume:
+        relearn(config, run, metrics, stop=stopped.is_set)
+    if stopped.is_set():
+        return
     if config.transport == "inprocess":
-        from robot_rl.nets.compile import enable_compile_cache, use_one_thread
-        from robot_rl.training import train_inprocess
-
-        use_one_thread()
-        enable_compile_cache()
         train_inprocess(config, run, metrics, stop=stopped.is_set)
     else:
         from robot_rl.supervisor import train_graph

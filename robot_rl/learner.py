@@ -1,45 +1,61 @@
-"""The learner: takes in transitions, updates the agent in blocks, gives out policies. Knows nothing of ROS."""
+"""The learner: takes in experience, updates the agent in blocks, gives out policies. Knows nothing of ROS."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
-from numpy.typing import NDArray
 
 from robot_rl.agents import make_agent
-from robot_rl.checkpoint import Checkpoint, newest_checkpoint, save_checkpoint
+from robot_rl.checkpoint import Checkpoint, Contents, reading, save_checkpoint
 from robot_rl.config import RunConfig
-from robot_rl.data.replay import Batch, Replay, Sampler
-from robot_rl.data.stack import stack, unstack
+from robot_rl.data.label import Label, Record
+from robot_rl.data.replay import Prefetcher, Replay, Sampler
 from robot_rl.data.transition import Observation, Transition
 from robot_rl.exceptions import ConfigError, DataError
+from robot_rl.experience import Experience
 from robot_rl.nets.observation import ObservationSpec
 from robot_rl.nets.pytree import from_named_leaves, named_leaves
+from robot_rl.returns import Returns
 
 POLICY_FILE = "policy.safetensors"
+AGENT_FILE = "agent.safetensors"
 BC_SLICES = 100
 """Steps of behaviour cloning in one compiled call."""
+QUEUE = 512
+"""Records that wait in memory for later blocks. What comes beyond is not taken: its actor's journal keeps it."""
 
 
 class Learner:
-    """Agent, replay and bookkeeping of one run.
+    """Agent, experience and bookkeeping of one run.
 
-    Block j = 0, 1, ... is due once start + block * j transitions have been received. It sees exactly the first
-    start + block * j of them, makes utd * block critic steps, and yields version j + 1; version 0 is untrained.
-    What it computes thus depends on the order of transitions and not on when they came. With agent "bc" there
-    is one block, due at once, of bc_steps on the demonstrations.
+    Block j = 0, 1, ... is due once start + block * j transitions have been received. It makes utd * block critic
+    steps and yields version j + 1; version 0 is untrained. In lockstep it sees exactly the first start + block * j
+    transitions, so what it computes depends on their order and not on when they came; in real time it sees all
+    that came. With agent "bc" there is one block, due at once, of bc_steps on the demonstrations.
 
-    `receive`, `next_sequence` and `received` may be used from another thread than the rest.
+    `receive`, `next_sequence`, `received` and `full` may be used from another thread than the rest.
     """
 
-    def __init__(self, config: RunConfig, observation: Observation, action_dim: int, demos: Sequence[Transition] = ()):
+    def __init__(
+        self,
+        config: RunConfig,
+        observation: Observation,
+        action_dim: int,
+        demos: Collection[Record] | None = (),
+        *,
+        replay: Path | None = None,
+    ):
         """observation: an example, for names and shapes. config.learner: with the task's overrides applied.
+
+        demos: None where `restore` follows. replay: folder for the memory-mapped replay of a run with images;
+        what lies there is removed unless it is restored.
 
         ConfigError: a value that cannot work. DataError: a demonstration with other observations.
         """
@@ -47,38 +63,48 @@ class Learner:
         self.config = config
         self.spec = ObservationSpec.of(observation)
         self.action_dim = action_dim
-        self.agent = make_agent(config.agent, settings, observation, action_dim, config.seed)
+        seen = self.spec.stacked(settings.stack).example()
+        self.agent = make_agent(config.agent, settings, seen, action_dim, config.seed)
         self.version = 0
-        self.online = self._replay(settings.capacity)
-        self.demonstrations = self._replay(max(1, len(demos)))
-        self.sampler = self._make_sampler()
-        for transition in demos:
-            self._check(transition)
-            self.demonstrations.add(transition)
+        self.experience = Experience(config, self.spec, action_dim, replay)
+        self.returns = Returns()
         self._slices, self._calls = settings.utd, settings.block
         if config.agent == "bc":
             self._slices = min(BC_SLICES, settings.bc_steps)
             self._calls = -(-settings.bc_steps // self._slices)
-        self._lock = threading.Lock()
-        self._queue: deque[Transition] = deque()
-        self._next: dict[str, int] = {}
-        self._used = 0  # transitions that left the queue for the replay
+        self._lock = threading.Lock()  # of what follows, but the agent and the experience have another
+        self._queue: deque[Record] = deque()
+        self._next: dict[str, int] = {}  # of each actor, the sequence that comes next into the queue
+        self._received = 0
+        self._learnt: dict[str, int] = {}  # of each actor, the sequence that comes next into the replay
+        self._used = 0  # transitions that went into the replay
+        self._at_work = threading.Lock()
         self._message: tuple[int, bytes] | None = None
+        if demos is not None:
+            for record in demos:
+                self._check(record)
+            self.experience.begin(demos)
 
-    def receive(self, transitions: Iterable[Transition]) -> int:
+    def receive(self, records: Iterable[Record]) -> int:
         """Take those that come next in their actor's sequence, ignore all others; return how many were taken.
 
+        Once it is `full` nothing more is taken: offer that again later.
         DataError: a transition that is due is malformed or not finite; it and what follows were not taken.
         """
         taken = 0
-        with self._lock:
-            for transition in transitions:
-                if transition.sequence != self._next.get(transition.actor, 0):
+        for record in records:
+            self._hand_over_if_idle()
+            with self._lock:
+                if record.sequence != self._next.get(record.actor, 0):
                     continue
-                self._check(transition)
-                self._queue.append(transition)
-                self._next[transition.actor] = transition.sequence + 1
+                if len(self._queue) >= self._room:
+                    break
+                self._check(record)
+                self._queue.append(record)
+                self._next[record.actor] = record.sequence + 1
+                self._received += isinstance(record, Transition)
                 taken += 1
+        self._hand_over_if_idle()
         return taken
 
     def next_sequence(self, actor: str) -> int:
@@ -90,12 +116,23 @@ class Learner:
     def received(self) -> int:
         """Transitions taken so far, of all actors."""
         with self._lock:
-            return self._used + len(self._queue)
+            return self._received
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more is taken until the next block has been done."""
+        with self._lock:
+            return len(self._queue) >= self._room
 
     @property
     def updates(self) -> int:
         """Gradient steps of the critic (of the policy, for "bc") so far."""
         return self.version * self._calls * self._slices
+
+    @property
+    def needs_checkpoint(self) -> bool:
+        """Whether steps that the newest checkpoint counts on are soon overwritten."""
+        return self.experience.online.needs_checkpoint
 
     def ready(self) -> bool:
         """Whether the next block is due."""
@@ -107,26 +144,32 @@ class Learner:
         """Do the next block, which must be due, and return its mean metrics."""
         if not self.ready():
             raise RuntimeError(f"block {self.version} is due at {self._due()} transitions, not at {self.received}")
+        if self.config.agent == "bc" and not len(self.experience.demonstrations):
+            raise ConfigError("agent bc learns from demonstrations and got none; give --demos N with N above 0")
         started = time.perf_counter()
-        self._use_queue()
         collected = []
-        for _ in range(self._calls):
-            self.agent, metrics = self.agent.update(self._sample())
-            collected.append(metrics)
-        means = {name: float(np.mean([m[name] for m in collected])) for name in collected[0]}
-        self.version += 1
+        with self._at_work:
+            self._hand_over()
+            sampler, shape = self.experience.sampler, (self._slices, self.config.learner.batch)
+            for batch in Prefetcher(sampler, self._calls, *shape):
+                self.agent, metrics = self.agent.update(batch)
+                collected.append(metrics)
+            means = {name: float(np.mean([m[name] for m in collected])) for name in collected[0]}
+            seen = len(self.experience.online)
+            self.version += 1
+            self._hand_over()
         return means | {
             "version": float(self.version),
             "updates": float(self.updates),
             "updates_per_s": self._calls * self._slices / (time.perf_counter() - started),
-            "replay": float(len(self.online)),
+            "replay": float(seen),
         }
 
     def warm_up(self) -> None:
         """Compile the update ahead of the first block, changing nothing."""
         zeros = self.spec.example()
         action = np.zeros(self.action_dim, np.float32)
-        replay = self._replay(1)
+        replay = Replay(self.spec, self.action_dim, 1, stack=self.config.learner.stack)
         replay.add(Transition("", 0, "", 0, 0, 0, zeros, zeros, action, action, False, 0, False, False, False, 0))
         batch = Sampler({"zeros": (replay, 1.0)}, 0).sample(self._slices, self.config.learner.batch)
         jax.block_until_ready(jax.tree.map(jax.numpy.copy, self.agent).update(batch))
@@ -138,103 +181,104 @@ class Learner:
         return self._message[1]
 
     def save(self, folder: Path) -> Path:
-        """Write a checkpoint of everything into `folder`: a learner loaded from it goes on bit for bit."""
-        with self._lock:
-            queue, following = list(self._queue), dict(self._next)
-        online, online_state = self.online.save()
-        demonstrations, demonstrations_state = self.demonstrations.save()
-        queued, queue_table = stack(queue, self.spec)
-        files: dict[str, bytes | dict[str, NDArray]] = {
-            "agent.safetensors": named_leaves(self.agent),
-            "online.safetensors": online,
-            "demonstrations.safetensors": demonstrations,
-            "queue.safetensors": queued,
-            POLICY_FILE: self.policy_bytes(),
-        }
-        state = {
-            "agent": self.config.agent,
-            "version": self.version,
-            "used": self._used,
-            "next_sequence": following,
-            "online": online_state,
-            "demonstrations": demonstrations_state,
-            "demonstration_count": len(self.demonstrations),
-            "queue": queue_table,
-            "random": self.sampler.rng.bit_generator.state,
-        }
-        return save_checkpoint(folder, f"{self._used + len(queue):09d}-{self.version:06d}", files, state)
+        """Write a checkpoint of everything into `folder`, but for what the journals bring again.
 
-    @classmethod
-    def load(cls, config: RunConfig, observation: Observation, action_dim: int, folder: Path) -> Learner:
-        """From the newest sound checkpoint in `folder`, demonstrations included.
-
-        DataError: there is none, all are damaged, or it was made for another agent or other observations.
+        A learner that is restored from it, and is then sent what comes next, goes on bit for bit.
         """
-        checkpoint = newest_checkpoint(folder)
-        if checkpoint is None:
-            raise DataError(f"there is no checkpoint in {folder}; start the run without --resume")
-        if checkpoint.state["agent"] != config.agent:
-            raise DataError(
-                f"checkpoint {checkpoint.path} is of agent {checkpoint.state['agent']!r}; choose it with --agent"
-            )
-        learner = cls(config, observation, action_dim)
-        learner._restore(checkpoint)
-        return learner
+        with self._at_work:
+            self._hand_over()
+            files, experience = self.experience.save()
+            state = {
+                "agent": self.config.agent,
+                "version": self.version,
+                "used": self._used,
+                "next_sequence": self._learnt,
+                "returns": self.returns.save(),
+                "experience": experience,
+            }
+            whole: dict[str, Contents] = {AGENT_FILE: named_leaves(self.agent), POLICY_FILE: self.policy_bytes(), **files}
+            return save_checkpoint(folder, f"step-{self._used}", whole, state, score=self.returns.mean)
 
-    def _restore(self, checkpoint: Checkpoint) -> None:
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint, with everything that it has.
+
+        DataError: it is damaged, its replay is gone, or it was made for other observations; this learner is then of
+        no more use. ConfigError: it is of another agent.
+        """
         state = checkpoint.state
-        self.agent = from_named_leaves(self.agent, checkpoint.arrays("agent.safetensors"))
-        self.online.restore(checkpoint.arrays("online.safetensors"), state["online"])
-        self.demonstrations = self._replay(max(1, state["demonstration_count"]))
-        self.demonstrations.restore(checkpoint.arrays("demonstrations.safetensors"), state["demonstrations"])
-        self.sampler = self._make_sampler()
-        self.sampler.rng.bit_generator.state = state["random"]
-        self.version = state["version"]
-        self._queue.extend(unstack(checkpoint.arrays("queue.safetensors"), state["queue"], self.spec))
-        self._next = dict(state["next_sequence"])
-        self._used = state["used"]
+        with reading(checkpoint.path):
+            self.restore_agent(checkpoint)
+            self.experience.restore(checkpoint)
+            self.returns.restore(state["returns"])
+            self._learnt = {str(actor): _count(number) for actor, number in state["next_sequence"].items()}
+            self._used = _count(state["used"])
+        self._next, self._received = dict(self._learnt), self._used
 
-    def _replay(self, capacity: int) -> Replay:
-        settings = self.config.learner
-        return Replay(
-            self.spec,
-            self.action_dim,
-            capacity,
-            stack=settings.stack,
-            n_step=settings.n_step,
-            discount=settings.discount,
-        )
+    def restore_agent(self, checkpoint: Checkpoint) -> None:
+        """Take the agent alone: no block is due until the journals have brought again what it has learnt from.
 
-    def _make_sampler(self) -> Sampler:
-        share = {"rlpd": self.config.learner.demo_share, "sac": 0.0, "bc": 1.0}[self.config.agent]
-        sources = {"demonstrations": (self.demonstrations, share), "online": (self.online, 1 - share)}
-        return Sampler(sources, self.config.seed)
+        Raises as `restore` does, and then nothing was changed.
+        """
+        with reading(checkpoint.path):
+            made_for = checkpoint.state["agent"]
+            if made_for != self.config.agent:
+                raise ConfigError(f"checkpoint {checkpoint.path} is of agent {made_for!r}; choose it with --agent")
+            arrays = checkpoint.arrays(AGENT_FILE)
+            if odd := [name for name, values in arrays.items() if not np.isfinite(values).all()]:
+                raise DataError(f"its agent is not finite in {odd[0]}")
+            version, agent = _count(checkpoint.state["version"]), from_named_leaves(self.agent, arrays)
+        self.version, self.agent = version, agent
+
+    def close(self) -> None:
+        """Let another learner have the memory-mapped replay."""
+        self.experience.close()
+
+    @property
+    def _room(self) -> int:
+        """Records that may wait: in lockstep at least those between two blocks."""
+        return max(QUEUE, 2 * self.config.learner.block)
 
     def _due(self) -> int:
         return self.config.learner.start + self.config.learner.block * self.version
 
-    def _use_queue(self) -> None:
-        """Move what the next block may see from the queue to the replay."""
-        if self.config.agent == "bc":
-            if not len(self.demonstrations):
-                raise ConfigError("agent bc learns from demonstrations and got none; give --demos N with N above 0")
-            return
-        while self._used < self._due():
-            with self._lock:
-                transition = self._queue.popleft()
-                self._used += 1
-            self.online.add(transition)
+    def _hand_over_if_idle(self) -> None:
+        """What a block at work may not see yet waits for its end."""
+        if self._at_work.acquire(blocking=False):
+            try:
+                self._hand_over()
+            finally:
+                self._at_work.release()
 
-    def _sample(self) -> Batch:
-        return self.sampler.sample(self._slices, self.config.learner.batch)
+    def _hand_over(self) -> None:
+        """Move what the next block may see from the queue into the replay."""
+        while (record := self._take_next()) is not None:
+            self.experience.add(record)
+            if isinstance(record, Transition):
+                self.returns.add(record)
 
-    def _check(self, transition: Transition) -> None:
-        for observation in (transition.observation, transition.next_observation):
+    def _take_next(self) -> Record | None:
+        with self._lock:
+            if not self._queue or (self.config.clock == "lockstep" and self._used >= self._due()):
+                return None
+            record = self._queue.popleft()
+            self._learnt[record.actor] = record.sequence + 1
+            self._used += isinstance(record, Transition)
+            return record
+
+    def _check(self, record: Record) -> None:
+        if isinstance(record, Label):
+            return  # a label that is none cannot be made
+        for observation in (record.observation, record.next_observation):
             self.spec.check(observation)
-        where = f"transition {transition.sequence} of actor {transition.actor!r}"
-        if transition.action.shape != (self.action_dim,):
-            raise DataError(f"{where} has an action of shape {transition.action.shape}, not ({self.action_dim},)")
-        if not (np.isfinite(transition.action).all() and np.isfinite(transition.reward)):
-            raise DataError(
-                f"{where} has action {transition.action} and reward {transition.reward}; both must be finite"
-            )
+        where = f"transition {record.sequence} of actor {record.actor!r}"
+        if record.action.shape != (self.action_dim,):
+            raise DataError(f"{where} has an action of shape {record.action.shape}, not ({self.action_dim},)")
+        if not (np.isfinite(record.action).all() and np.isfinite(record.reward)):
+            raise DataError(f"{where} has action {record.action} and reward {record.reward}; both must be finite")
+
+
+def _count(value: Any) -> int:
+    """A number that counts something. DataError: it cannot."""
+    if type(value) is not int or value < 0:
+        raise DataError(f"it counts {value!r}")
+    return value

@@ -83,6 +83,9 @@ class Progress:
             detail = f": {record['detail']}" if record.get("detail") else ""
             self.messages.append(f"node {record['name']} {record['event']}{detail}")
 
+    def _notice(self, record: Record) -> None:
+        self.messages.append(record["text"])
+
     def _moved(self, record: Record) -> None:
         self.step = max(self.step, record["step"])
         self._history.append((record["time"], self.step, self.updates))

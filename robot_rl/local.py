@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
 from robot_rl.actor import ends_block
+from robot_rl.actors import FIRST
 from robot_rl.agents import Policy, policy_from_bytes
 from robot_rl.config import LearnerConfig
-from robot_rl.data.journal import Journal
+from robot_rl.data.journal import Journal, JournalReader
 from robot_rl.data.transition import Transition
+from robot_rl.exceptions import DataError
 from robot_rl.learner import Learner
 
+CHUNK = 256
+"""Records that are read from the journal at once."""
+
 Metrics = dict[str, Any]
+AfterBlock = Callable[[Learner, Metrics], None]
+
+
+def catch_up(
+    learner: Learner,
+    journals: Mapping[str, JournalReader],
+    after_block: AfterBlock,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Give the learner what each actor's journal has more than it, and do all blocks that are due, until `stop()`."""
+    while not stop():
+        behind = {name: journal for name, journal in journals.items() if _lacks(learner, name, journal)}
+        for name, journal in behind.items():
+            learner.receive(islice(journal.records(learner.next_sequence(name)), CHUNK))
+        if learner.ready():
+            after_block(learner, learner.update_block())
+        elif not behind:
+            return
+
+
+def _lacks(learner: Learner, actor: str, journal: JournalReader) -> bool:
+    """Whether the journal has more. DataError: it has less than was learnt from."""
+    wanted = learner.next_sequence(actor)
+    if wanted > journal.next_sequence:
+        raise DataError(
+            f"{wanted} records of {journal.folder} were learnt from, and it holds {journal.next_sequence}; "
+            "restore the journal from a copy, or begin a new run"
+        )
+    return wanted < journal.next_sequence
 
 
 class LocalLink:
@@ -30,36 +65,41 @@ class LocalLink:
         config: LearnerConfig,
         *,
         lockstep: bool = True,
-        after_block: Callable[[Learner, Metrics], None] = lambda learner, metrics: None,
+        after_block: AfterBlock = lambda learner, metrics: None,
     ) -> None:
         self._learner, self._journal, self._config, self._lockstep = learner, journal, config, lockstep
         self._after_block = after_block
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="learner")
-        self._running: Future[None] | None = None
-        self._waiting: list[Transition] = []
         self._policies = {learner.version: self._policy()}
-        self._catch_up()
+        self._running: Future[None] = self._thread.submit(self._catch_up)
+        if lockstep:
+            self._running.result()
 
     @property
     def next_sequence(self) -> int:
-        """Steps in the journal so far."""
+        """Records in the journal so far."""
         return self._journal.next_sequence
 
     def send(self, transition: Transition) -> None:
-        """Journal a step, and start a block of updates when one is due and the learner is free."""
+        """Journal a step, and start a block of updates when one is due and the learner is free.
+
+        What a learner at work has no room for, it reads from the journal afterwards.
+        """
         self._journal.append(transition)
-        self._waiting.append(transition)
-        if self._turn():
-            self._finish()
-            self._learner.receive(self._waiting)
-            self._waiting = []
-            if self._learner.ready():
+        if self._lockstep and ends_block(self.next_sequence, self._config):
+            self._running.result()
+        taken = self._learner.receive([transition])
+        if self._running.done():
+            self._running.result()  # raises what the learner raised
+            if not taken:
+                self._running = self._thread.submit(self._catch_up)
+            elif self._learner.ready():
                 self._running = self._thread.submit(self._learn)
 
     def get(self, version: int) -> tuple[Policy, int]:
         """The policy of `version`; in real time, and after a resume, the newest there is."""
         if self._lockstep and version not in self._policies:
-            self._finish()
+            self._running.result()
         known = list(self._policies)  # at once: the learner's thread adds to it
         if not self._lockstep or version not in known:
             version = max(known)
@@ -71,36 +111,22 @@ class LocalLink:
     def close(self) -> None:
         """Learn from everything that was sent, then stop."""
         try:
-            self._finish()
-            self._learner.receive(self._waiting)
-            self._waiting = []
-            self._learn()
+            self._running.result()
+            self._catch_up()
         finally:
             self._thread.shutdown()
             self._journal.close()
 
-    def _catch_up(self) -> None:
-        """After a resume: give the learner what the journal holds beyond its checkpoint."""
-        first = self._learner.next_sequence("actor0")
-        self._learner.receive(self._journal.read(first))
-        self._learn()
-
-    def _turn(self) -> bool:
-        """Whether to hand over steps now: in lockstep at the end of a block, in real time when the learner is free."""
-        if self._lockstep:
-            return ends_block(self.next_sequence, self._config)
-        return self._running is None or self._running.done()
-
-    def _finish(self) -> None:
-        if self._running is not None:
-            self._running.result()
-            self._running = None
-
     def _learn(self) -> None:
         while self._learner.ready():
-            metrics = self._learner.update_block()
-            self._policies[self._learner.version] = self._policy()
-            self._after_block(self._learner, metrics)
+            self._tell(self._learner, self._learner.update_block())
+
+    def _catch_up(self) -> None:
+        catch_up(self._learner, {FIRST: self._journal}, self._tell)
+
+    def _tell(self, learner: Learner, metrics: Metrics) -> None:
+        self._policies[learner.version] = self._policy()
+        self._after_block(learner, metrics)
 
     def _policy(self) -> Policy:
         return policy_from_bytes(self._learner.policy_bytes())[0]

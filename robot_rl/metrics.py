@@ -11,6 +11,7 @@ Every record has `kind` and `time` (s, Unix). The kinds, and their other keys:
              numbers (critic_loss, temperature, ...)
     eval     successes, episodes, deterministic, ... as `robot-rl eval` prints them
     node     name; event: started | died | restarted | stopped; detail: its last words
+    notice   text: a sentence that a person should read
 
     damaged  text: a line that is no record (power was lost while it was written)
 

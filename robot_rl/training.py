@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from robot_rl import actors
 from robot_rl.actor import Actor, Episode
+from robot_rl.actors import journal_folder
 from robot_rl.agents import Policy, policy_from_bytes
 from robot_rl.cells import open_env, refuse_simulated_expert, task_of
-from robot_rl.checkpoint import checkpoint_names, newest_checkpoint
+from robot_rl.checkpoint import Checkpoint, best_checkpoint, newest_checkpoint
 from robot_rl.config import RunConfig
 from robot_rl.data.demos import load_demos, save_demos
-from robot_rl.data.journal import Journal
+from robot_rl.data.journal import Journal, JournalReader
+from robot_rl.data.label import Record
 from robot_rl.data.schema import Schema
 from robot_rl.data.transition import Transition
 from robot_rl.demonstrate import record_demos
 from robot_rl.envs.observation import Observer
 from robot_rl.exceptions import DataError
-from robot_rl.learner import POLICY_FILE, Learner
-from robot_rl.local import LocalLink
+from robot_rl.learner import AGENT_FILE, POLICY_FILE, Learner
+from robot_rl.local import LocalLink, catch_up
 from robot_rl.metrics import MetricsWriter
+from robot_rl.resume import resume
 from robot_rl.runs import RunFolder
 
-ACTOR = "actor0"
+log = logging.getLogger(__name__)
 
 
 def schema_of(config: RunConfig) -> Schema:
@@ -63,13 +68,51 @@ def read_demos(config: RunConfig, run: RunFolder) -> list[Transition]:
     return load_demos(demos_folder(config, run), schema_of(config))
 
 
-def make_learner(config: RunConfig, run: RunFolder) -> Learner:
-    """A learner for the run: from its newest checkpoint where there is one, else new, with the demonstrations."""
+def make_learner(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> Learner:
+    """A learner for the run: from its newest usable checkpoint where there is one, else new, with the demonstrations.
+
+    A checkpoint that cannot be used is told of in the log and in a `notice` record.
+    """
     observer = Observer(task_of(config), config.obs)
     action_dim = task_of(config).action_dim
-    if checkpoint_names(run.checkpoints):
-        return Learner.load(config, observer.example(), action_dim, run.checkpoints)
-    return Learner(config, observer.example(), action_dim, read_demos(config, run))
+
+    def make(demos: Collection[Record] | None) -> Learner:
+        return Learner(config, observer.example(), action_dim, demos, replay=run.replay)
+
+    def tell(sentence: str) -> None:
+        log.warning("%s", sentence)
+        metrics.write("notice", text=sentence)
+
+    return resume(run.checkpoints, make, lambda: read_demos(config, run), tell)
+
+
+def relearn(
+    config: RunConfig, run: RunFolder, metrics: MetricsWriter, *, stop: Callable[[], bool] = lambda: False
+) -> None:
+    """Where a run has steps, and no checkpoint has what was learnt from them: learn it again, until `stop()`.
+
+    This goes before anything acts. What lies in journals on other machines, their actors bring later.
+    """
+    folders = {name: journal_folder(run, name) for name in actors.names(config)}
+    journals = {name: JournalReader(folder) for name, folder in folders.items() if any(folder.glob("*.mcap"))}
+    records = sum(journal.next_sequence for journal in journals.values())
+    if records < config.learner.start or _has_agent(run):
+        return
+    learner = make_learner(config, run, metrics)
+    metrics.write("notice", text=f"learning again from the {records:,} records in the journals of {run.path}")
+    report = BlockReport(config, run, metrics, learner)
+    try:
+        catch_up(learner, journals, report, stop)
+        report.save(learner)
+    finally:
+        learner.close()
+
+
+def _has_agent(run: RunFolder) -> bool:
+    try:
+        return newest_checkpoint(run.checkpoints, only=(AGENT_FILE,)) is not None
+    except DataError:  # `make_learner` names it
+        return False
 
 
 def first_episode(journal: Journal) -> int:
@@ -100,7 +143,7 @@ class BlockReport:
 
     def __call__(self, learner: Learner, values: dict[str, Any]) -> None:
         self._metrics.write("update", step=learner.received, **values)
-        if learner.received - self._saved >= self._every:
+        if learner.received - self._saved >= self._every or learner.needs_checkpoint:
             self.save(learner)
 
     def save(self, learner: Learner) -> None:
@@ -114,14 +157,23 @@ def train_inprocess(
 ) -> None:
     """Train to `config.steps` with actor, twin and learner in this process; `stop()` ends it cleanly, resumable."""
     assert config.steps is not None, "the effective configuration names the steps"
-    learner = make_learner(config, run)
+    learner = make_learner(config, run, metrics)
     report = BlockReport(config, run, metrics, learner)
     journal = Journal(run.journal, schema_of(config))
     started = first_episode(journal)
     link = LocalLink(learner, journal, config.learner, lockstep=config.clock == "lockstep", after_block=report)
     env = open_env(config)
     try:
-        actor = Actor(env, link, link, config.learner, seed=config.seed, name=ACTOR, first_episode=started)
+        actor = Actor(
+            env,
+            link,
+            link,
+            config.learner,
+            seed=config.seed,
+            name=actors.FIRST,
+            run=run.identity,
+            first_episode=started,
+        )
         actor.run(
             config.steps,
             on_episode=lambda episode: record_episode(metrics, episode, link.next_sequence, learner.version),
@@ -129,13 +181,25 @@ def train_inprocess(
         )
     finally:
         env.close()
-        link.close()
-        report.save(learner)
+        try:
+            link.close()
+            report.save(learner)
+        finally:
+            learner.close()
 
 
 def newest_policy(run: RunFolder) -> Policy:
     """The policy of the run's newest sound checkpoint. Raises `DataError` where there is none."""
-    checkpoint = newest_checkpoint(run.checkpoints, only=(POLICY_FILE,))
+    return _policy(run, newest_checkpoint(run.checkpoints, only=(POLICY_FILE,)))
+
+
+def best_policy(run: RunFolder) -> Policy:
+    """The policy of the checkpoint whose last episodes had the highest mean return; the newest where none has any."""
+    best = best_checkpoint(run.checkpoints, only=(POLICY_FILE,))
+    return newest_policy(run) if best is None else _policy(run, best)
+
+
+def _policy(run: RunFolder, checkpoint: Checkpoint | None) -> Policy:
     if checkpoint is None:
         raise DataError(f"the run {run.path} has no checkpoint yet; train it first")
     return policy_from_bytes(checkpoint.files[POLICY_FILE])[0]

@@ -78,7 +78,7 @@ def main(run: Path, ros_args: list[str]) -> None:
     """Learn until interrupted, then finish what is due and save."""
     enable_compile_cache()
     with hosting("learner", run, ros_args, priority=PATIENT) as host, MetricsWriter(host.run.metrics) as metrics:
-        learner = make_learner(host.config, host.run)
+        learner = make_learner(host.config, host.run, metrics)
         report = BlockReport(host.config, host.run, metrics, learner)
         node = LearnerNode(host, learner, report)
         try:

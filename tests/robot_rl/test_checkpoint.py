@@ -1,3 +1,4 @@
+import hashlib
 import json
 import logging
 from pathlib import Path
@@ -7,21 +8,31 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from robot_rl.checkpoint import MANIFEST, TEMPORARY, newest_checkpoint, read_checkpoint, save_checkpoint
+from robot_rl.checkpoint import (
+    MANIFEST,
+    TEMPORARY,
+    best_checkpoint,
+    checkpoint_names,
+    newest_checkpoint,
+    read_checkpoint,
+    save_checkpoint,
+    set_aside,
+)
 from robot_rl.exceptions import DataError
 
 ARRAYS = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.int64([3])}
 
 
-def save(folder: Path, name: str, **state) -> Path:
-    return save_checkpoint(folder, name, {"agent.safetensors": ARRAYS, "policy": b"bytes"}, {"name": name, **state})
+def save(folder: Path, title: str = "a", score: float | None = None, keep: int = 3, **state) -> Path:
+    files = {"agent.safetensors": ARRAYS, "policy": b"bytes"}
+    return save_checkpoint(folder, title, files, {"title": title, **state}, score=score, keep=keep)
 
 
 def test_what_was_saved_comes_back(tmp_path):
     large = {"state": 2**127 + 1, "float": 0.1}
-    path = save(tmp_path, "1", **large)
+    path = save(tmp_path, **large)
     checkpoint = read_checkpoint(path)
-    assert checkpoint.state == {"name": "1", **large}
+    assert checkpoint.state == {"title": "a", "best": None, **large}
     assert checkpoint.files["policy"] == b"bytes"
     for name, values in checkpoint.arrays("agent.safetensors").items():
         np.testing.assert_array_equal(values, ARRAYS[name])
@@ -30,15 +41,42 @@ def test_what_was_saved_comes_back(tmp_path):
 
 def test_only_the_last_few_are_kept(tmp_path):
     for i in range(6):
-        save(tmp_path, f"{i:03d}")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["003", "004", "005"]
+        save(tmp_path, str(i))
+    assert checkpoint_names(tmp_path) == ["000004-3", "000005-4", "000006-5"]
 
 
-def test_saving_again_under_a_name_replaces(tmp_path):
-    save(tmp_path, "1", x=1)
-    save(tmp_path, "1", x=2)
-    checkpoint = newest_checkpoint(tmp_path)
-    assert checkpoint is not None and checkpoint.state["x"] == 2
+def test_the_best_is_kept_too_and_the_newer_of_equals(tmp_path):
+    scores = [None, 0.5, 3.0, 1.0, 3.0, 2.0, 0.0, None, None]
+    for i, score in enumerate(scores):
+        path = save(tmp_path, str(i), score)
+    assert checkpoint_names(tmp_path) == ["000005-4", "000007-6", "000008-7", "000009-8"]
+    assert read_checkpoint(path).state["best"] == "000005-4"
+    best = best_checkpoint(tmp_path)
+    assert best is not None and best.path.name == "000005-4"
+
+
+def test_the_best_is_the_best_that_is_sound(tmp_path):
+    assert best_checkpoint(tmp_path) is None
+    save(tmp_path, "first", 1.0)
+    (save(tmp_path, "second", 2.0) / "policy").write_bytes(b"Bytes")
+    best = best_checkpoint(tmp_path)
+    assert best is not None and best.state["title"] == "first"
+    (tmp_path / "000001-first" / MANIFEST).write_bytes(b"")
+    assert best_checkpoint(tmp_path) is None
+    assert save(tmp_path, "third").name == "000003-third"  # what cannot be read stands in nobody's way
+
+
+def test_a_name_is_never_used_again_and_order_is_that_of_saving(tmp_path):
+    """After going back to an older checkpoint, new ones come behind those that were left."""
+    for i in (5, 6, 7):
+        save(tmp_path, f"step-{i}")
+    aside = set_aside(tmp_path / "000003-step-7")
+    assert aside.is_dir() and checkpoint_names(tmp_path) == ["000001-step-5", "000002-step-6"]
+    assert save(tmp_path, "step-7").name == "000004-step-7"
+    assert set_aside(tmp_path / "000004-step-7").is_dir()
+    assert save(tmp_path, "step-1").name == "000005-step-1"
+    newest = newest_checkpoint(tmp_path)
+    assert newest is not None and newest.state["title"] == "step-1"
 
 
 def test_nothing_there_is_no_checkpoint(tmp_path):
@@ -47,19 +85,19 @@ def test_nothing_there_is_no_checkpoint(tmp_path):
 
 
 def test_an_interrupted_save_is_ignored_and_cleaned_up(tmp_path):
-    save(tmp_path, "1")
-    (tmp_path / f"{TEMPORARY}2").mkdir()
-    (tmp_path / f"{TEMPORARY}2" / "agent.safetensors").write_bytes(b"half")
+    save(tmp_path, "first")
+    (tmp_path / f"{TEMPORARY}000002-second").mkdir()
+    (tmp_path / f"{TEMPORARY}000002-second" / "agent.safetensors").write_bytes(b"half")
     checkpoint = newest_checkpoint(tmp_path)
-    assert checkpoint is not None and checkpoint.path.name == "1"
-    save(tmp_path, "3")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["1", "3"]
+    assert checkpoint is not None and checkpoint.path.name == "000001-first"
+    save(tmp_path, "second")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["000001-first", "000002-second"]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_flipped_byte_is_noticed(tmp_path, data):
-    path = save(tmp_path, "1")
+    path = save(tmp_path)
     file = path / data.draw(st.sampled_from([MANIFEST, "agent.safetensors", "policy"]))
     content = bytearray(file.read_bytes())
     content[data.draw(st.integers(0, len(content) - 1))] ^= 0x80
@@ -70,8 +108,8 @@ def test_any_flipped_byte_is_noticed(tmp_path, data):
 
 @pytest.mark.parametrize("damage", ["truncate", "remove", "manifest", "list"])
 def test_a_damaged_newest_is_named_and_the_one_before_used(tmp_path, caplog, damage):
-    save(tmp_path, "1")
-    newest = save(tmp_path, "2")
+    save(tmp_path, "first")
+    newest = save(tmp_path, "second")
     if damage == "truncate":
         (newest / "agent.safetensors").write_bytes((newest / "agent.safetensors").read_bytes()[:-4])
     elif damage == "remove":
@@ -82,12 +120,12 @@ def test_a_damaged_newest_is_named_and_the_one_before_used(tmp_path, caplog, dam
         (newest / MANIFEST).write_text(json.dumps([1]))
     with caplog.at_level(logging.WARNING):
         checkpoint = newest_checkpoint(tmp_path)
-    assert checkpoint is not None and checkpoint.path.name == "1"
+    assert checkpoint is not None and checkpoint.state["title"] == "first"
     assert str(newest) in caplog.text
 
 
 def test_damage_in_what_is_not_asked_for_does_not_matter(tmp_path):
-    path = save(tmp_path, "1")
+    path = save(tmp_path)
     (path / "agent.safetensors").write_bytes(b"")
     checkpoint = newest_checkpoint(tmp_path, only=("policy",))
     assert checkpoint is not None and checkpoint.files == {"policy": b"bytes"}
@@ -97,7 +135,15 @@ def test_damage_in_what_is_not_asked_for_does_not_matter(tmp_path):
 
 
 def test_all_damaged_is_an_error_that_names_them(tmp_path):
-    for name in ("1", "2"):
-        (save(tmp_path, name) / MANIFEST).unlink()
-    with pytest.raises(DataError, match="1, 2"):
+    for title in ("first", "second"):
+        (save(tmp_path, title) / MANIFEST).unlink()
+    with pytest.raises(DataError, match="000001-first, 000002-second"):
         newest_checkpoint(tmp_path)
+
+
+def test_a_checkpoint_of_another_format_is_refused(tmp_path):
+    path = save(tmp_path)
+    body = json.dumps({"files": {}, "state": {}})
+    (path / MANIFEST).write_text(json.dumps({"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}))
+    with pytest.raises(DataError, match="has format 1; this version reads 2"):
+        read_checkpoint(path)

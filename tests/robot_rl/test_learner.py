@@ -5,17 +5,30 @@ import numpy as np
 import pytest
 
 from robot_rl.agents import policy_from_bytes
-from robot_rl.checkpoint import MANIFEST
+from robot_rl.checkpoint import checkpoint_names, read_checkpoint
+from robot_rl.data.label import Label
 from robot_rl.exceptions import ConfigError, DataError
-from robot_rl.learner import Learner
+from robot_rl.learner import QUEUE, Learner
 from tests.robot_rl.learning import SMALL, run_config, transition
 
 DEMOS = [transition(i, actor="expert", reward=1.0) for i in range(12)]
 EXAMPLE = transition().observation
 
 
-def learner(agent="rlpd", seed=0, demos=DEMOS, example=EXAMPLE, **changes):
-    return Learner(run_config(agent, seed, dataclasses.replace(SMALL, **changes)), example, 2, demos)
+def learner(agent="rlpd", seed=0, demos=DEMOS, example=EXAMPLE, replay=None, clock="lockstep", **changes):
+    config = run_config(agent, seed, dataclasses.replace(SMALL, **changes))
+    return Learner(dataclasses.replace(config, clock=clock), example, 2, demos, replay=replay)
+
+
+def restored(target, folder, example=EXAMPLE, replay=None):
+    """A learner as `target`, from the newest checkpoint in `folder`."""
+    other = Learner(target.config, example, 2, None, replay=replay)
+    other.restore(read_checkpoint(folder / checkpoint_names(folder)[-1]))
+    return other
+
+
+def label(sequence, step, value, kind="reward", actor="actor0"):
+    return Label(actor, sequence, sequence / 10, "episode", step, "human", sequence, kind, value)
 
 
 def experience(count, first=0, **fields):
@@ -130,48 +143,86 @@ def test_sac_leaves_demonstrations_aside():
     assert with_demos.policy_bytes() == without.policy_bytes()
 
 
+@pytest.mark.parametrize("image", [None, (4, 4, 3)])
 @pytest.mark.parametrize("agent", ["rlpd", "sac"])
-def test_a_loaded_learner_goes_on_bit_for_bit(tmp_path, agent):
-    steps = experience(30)
-    straight = learner(agent)
-    straight.receive(steps[:11])
-    straight.update_block()  # leaves a queue
-    straight.save(tmp_path)
-    resumed = Learner.load(straight.config, EXAMPLE, 2, tmp_path)
-    assert (resumed.version, resumed.received, resumed.next_sequence("actor0")) == (1, 11, 11)
+def test_a_restored_learner_goes_on_bit_for_bit(tmp_path, agent, image):
+    """It is sent again what was queued; images lie in the replay's folder, which the two have one after the other."""
+    steps = experience(30, image=image)
+    demos = [transition(i, actor="expert", reward=1.0, image=image) for i in range(12)]
+    example, replay = steps[0].observation, tmp_path / "replay"
+    straight = learner(agent, demos=demos, example=example, replay=tmp_path / "other")
+    stopped = learner(agent, demos=demos, example=example, replay=replay)
+    for target in (straight, stopped):
+        target.receive(steps[:11])
+        target.update_block()
+    assert (stopped.version, stopped.received, stopped.next_sequence("actor0")) == (1, 11, 11)
+    stopped.save(tmp_path / "checkpoints")
+    stopped.close()
+    resumed = restored(stopped, tmp_path / "checkpoints", example, replay)
+    assert (resumed.version, resumed.received, resumed.next_sequence("actor0")) == (1, 9, 9)
     for target in (straight, resumed):
         target.receive(steps)
         work(target)
     assert straight.version == resumed.version == 9
     assert straight.policy_bytes() == resumed.policy_bytes()
-    last = [t.save(tmp_path / name) for t, name in ((straight, "a"), (resumed, "b"))]
-    for file in sorted(p.name for p in last[0].iterdir()):
-        assert (last[0] / file).read_bytes() == (last[1] / file).read_bytes(), file
+    np.testing.assert_array_equal(contents(straight)["action"], contents(resumed)["action"])
+    if image is None:
+        last = [t.save(tmp_path / name) for t, name in ((straight, "a"), (resumed, "b"))]
+        for file in sorted(p.name for p in last[0].iterdir()):
+            assert (last[0] / file).read_bytes() == (last[1] / file).read_bytes(), file
 
 
-def test_loading_uses_the_checkpoint_before_a_damaged_one(tmp_path):
-    target = learner()
-    target.receive(experience(6))
-    work(target)
-    target.save(tmp_path)
-    target.receive(experience(6, first=6))
-    work(target)
-    (target.save(tmp_path) / MANIFEST).write_bytes(b"")
-    resumed = Learner.load(target.config, EXAMPLE, 2, tmp_path)
-    assert resumed.version == 1
-    resumed.receive(experience(12))
-    work(resumed)
-    assert resumed.policy_bytes() == target.policy_bytes()
+def contents(target):
+    """Everything that may be drawn of the online replay, oldest first."""
+    online = target.experience.online
+    return online.gather(np.arange(len(online)))._asdict()
+
+
+def test_a_checkpoint_holds_no_images(tmp_path):
+    image = (64, 64, 3)
+    steps = experience(30, image=image)
+    target = learner("sac", demos=(), example=steps[0].observation, replay=tmp_path / "replay", start=100)
+    sizes = []
+    for part in (steps[:5], steps[5:]):
+        target.receive(part)
+        path = target.save(tmp_path / "checkpoints")
+        sizes.append(sum(file.stat().st_size for file in path.iterdir()))
+    assert sizes[1] - sizes[0] < 25 * 1024
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path):
-    with pytest.raises(DataError, match="no checkpoint"):
-        Learner.load(run_config(), EXAMPLE, 2, tmp_path)
     learner().save(tmp_path)
-    with pytest.raises(DataError, match="of agent 'rlpd'"):
-        Learner.load(run_config("sac"), EXAMPLE, 2, tmp_path)
-    with pytest.raises(DataError, match="belongs"):
-        Learner.load(run_config(), EXAMPLE, 3, tmp_path)
+    (name,) = checkpoint_names(tmp_path)
+    checkpoint = read_checkpoint(tmp_path / name)
+    with pytest.raises(ConfigError, match="of agent 'rlpd'"):
+        Learner(run_config("sac"), EXAMPLE, 2, None).restore(checkpoint)
+    with pytest.raises(DataError, match=f"{name} .*belongs"):
+        Learner(run_config(), EXAMPLE, 3, None).restore(checkpoint)
+
+
+def test_the_agent_alone_waits_until_it_has_seen_again_what_it_learnt_from(tmp_path):
+    target = learner()
+    target.receive(experience(12))
+    work(target)
+    target.save(tmp_path)
+    checkpoint = read_checkpoint(tmp_path / checkpoint_names(tmp_path)[-1])
+    other = learner()
+    other.restore_agent(checkpoint)
+    assert (other.version, other.received, other.next_sequence("actor0")) == (3, 0, 0)
+    assert other.policy_bytes() == target.policy_bytes()
+    other.receive(experience(14))
+    assert not other.ready()
+    np.testing.assert_array_equal(contents(other)["action"][:12], contents(target)["action"])
+    other.receive(experience(15))
+    assert other.update_block()["replay"] == 15
+
+
+def test_an_agent_that_is_not_finite_is_refused(tmp_path):
+    target = learner()
+    target.agent = dataclasses.replace(target.agent, log_temperature=target.agent.log_temperature + np.nan)
+    path = target.save(tmp_path)
+    with pytest.raises(DataError, match="not finite in log_temperature"):
+        learner().restore_agent(read_checkpoint(path))
 
 
 @pytest.mark.parametrize(
@@ -188,7 +239,7 @@ def test_demonstrations_never_shrink():
     example = transition(image=(2, 2, 1)).observation
     demos = [transition(i, actor="expert", image=(2, 2, 1)) for i in range(400)]
     target = learner(demos=demos, example=example)
-    assert len(target.demonstrations) == 400
+    assert len(target.experience.demonstrations) == 400
 
 
 def test_receiving_while_learning_loses_nothing():
@@ -203,3 +254,86 @@ def test_receiving_while_learning_loses_nothing():
     work(calm)
     assert target.received == 120
     assert target.policy_bytes() == calm.policy_bytes()
+
+
+def test_labels_are_taken_in_order_and_change_what_is_learnt_from():
+    """Numbered with the steps, but no step themselves: blocks are due as without."""
+    records = [transition(0), transition(1), label(2, 1, 7.5), transition(3, step=2), label(4, 3, -2.5)]
+    records += [transition(i, step=i - 2) for i in range(5, 9)]
+    target = learner("sac", demos=(), start=6)
+    assert target.receive(records[3:]) == 0
+    assert target.receive(records[:8]) == 8
+    assert (target.received, target.next_sequence("actor0")) == (6, 8)
+    rewards = contents(target)["reward"]
+    assert rewards[1] == 7.5 and rewards[3] == -2.5 and rewards[2] == np.float32(records[3].reward)
+
+
+def test_a_discarded_step_is_not_learnt_from():
+    target = learner("sac", demos=())
+    target.receive([*experience(5), label(5, 2, 1.0, kind="discard")])
+    assert target.received == 5
+    assert len(target.experience.online) == 4
+
+
+def test_in_lockstep_a_label_behind_a_block_waits_with_the_step_behind_it():
+    """Else it would depend on when it came whether the block knows it."""
+    target = learner("sac", demos=())
+    target.receive([*experience(6), label(6, 0, 50.0)])
+    assert contents(target)["reward"].max() < 50
+    work(target)
+    target.receive([])
+    assert contents(target)["reward"].max() == 50
+
+
+def test_in_real_time_a_block_sees_all_that_came():
+    target = learner(clock="realtime")
+    target.receive(experience(20))
+    assert target.update_block()["replay"] == 20
+    assert target.ready()  # the blocks that it owes are still done
+    work(target)
+    assert target.version == 5
+
+
+def test_what_it_has_no_room_for_is_not_taken_and_can_be_offered_again():
+    target, steps = learner(capacity=2000), experience(QUEUE + 50)
+    assert target.receive(steps) == QUEUE + 6
+    assert target.full and target.next_sequence("actor0") == QUEUE + 6
+    assert target.receive(steps) == 0
+    target.update_block()
+    assert not target.full
+    assert target.receive(steps) == SMALL.block
+    while target.next_sequence("actor0") < len(steps):
+        target.update_block()
+        target.receive(steps)
+    calm = learner(capacity=2000)
+    calm.receive(steps)
+    while calm.version < target.version:
+        calm.update_block()
+    assert calm.policy_bytes() == target.policy_bytes()
+
+
+def test_before_the_first_block_there_is_room_for_all_that_it_needs():
+    target = learner(start=QUEUE + 200, capacity=2000)
+    assert target.receive(experience(QUEUE + 200)) == QUEUE + 200
+    assert target.ready() and not target.full
+
+
+def test_in_real_time_steps_that_come_during_a_block_wait_up_to_the_bound():
+    target, steps = learner(clock="realtime", capacity=2000), experience(QUEUE + 50)
+    target.receive(steps[:6])
+    with target._at_work:  # as during a block
+        assert target.receive(steps) == QUEUE
+        assert target.full
+    assert target.receive(steps) == len(steps) - QUEUE - 6
+    assert not target.full
+
+
+def test_the_score_of_a_checkpoint_is_the_mean_return(tmp_path):
+    target = learner()
+    for i in range(10):
+        target.receive([transition(i, step=0, episode=str(i), reward=float(i), terminated=True)])
+        while target.ready():
+            target.update_block()
+    path = target.save(tmp_path)
+    assert target.returns.mean == 4.5
+    assert read_checkpoint(path).state["best"] == path.name

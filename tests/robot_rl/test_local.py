@@ -1,4 +1,5 @@
 import threading
+import time
 
 import pytest
 
@@ -18,8 +19,8 @@ POLICY = make_agent("rlpd", SMALL, transition().observation, 2, 0).policy()
 class SlowLearner:
     """Counts like the learner; a block lasts until the test lets it end."""
 
-    def __init__(self, version=0, received=0):
-        self.version, self.received = version, received
+    def __init__(self, version=0, received=0, room=10_000):
+        self.version, self.received, self.room = version, received, room
         self.may_end = threading.Semaphore(0)
         self.fails = False
 
@@ -27,12 +28,18 @@ class SlowLearner:
         return self.received
 
     def receive(self, transitions):
+        taken = 0
         for step in transitions:
-            assert step.sequence == self.received
-            self.received += 1
+            if step.sequence == self.received < self._due() + self.room:
+                self.received += 1
+                taken += 1
+        return taken
+
+    def _due(self):
+        return CONFIG.start + CONFIG.block * self.version
 
     def ready(self):
-        return self.received >= CONFIG.start + CONFIG.block * self.version
+        return self.received >= self._due()
 
     def update_block(self):
         assert self.may_end.acquire(timeout=10)
@@ -75,7 +82,7 @@ def test_a_block_that_ends_early_does_not_change_the_version_that_acts(journal):
     link = LocalLink(learner, journal, CONFIG)
     learner.may_end.release()
     send(link, 6)
-    link._finish()
+    link._running.result()
     assert learner.version == 1
     assert link.get(0)[1] == 0
     assert link.get(1)[1] == 1
@@ -87,11 +94,50 @@ def test_in_real_time_nothing_waits_and_the_newest_acts(journal):
     link = LocalLink(learner, journal, CONFIG, lockstep=False)
     send(link, 30)
     assert link.get(8)[1] == 0
-    assert learner.received == 6
+    assert learner.received == 30
     learner.may_end.release(9)
     link.close()
-    assert learner.received == 30
     assert learner.version == 9
+
+
+def test_what_a_slow_learner_has_no_room_for_comes_from_the_journal_later(journal):
+    learner = SlowLearner(room=4)
+    link = LocalLink(learner, journal, CONFIG, lockstep=False)
+    send(link, 30)  # nothing waits
+    assert learner.received == 10
+    learner.may_end.release(3)
+    wait_until(lambda: learner.version == 2)
+    send(link, 1)
+    learner.may_end.release(30)
+    wait_until(lambda: learner.received == 31)
+    link.close()
+    assert learner.version == 9
+
+
+def wait_until(condition, seconds=30.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_learner_that_has_had_more_than_the_journal_holds_is_refused(journal):
+    for sequence in range(4):
+        journal.append(transition(sequence))
+    with pytest.raises(DataError, match="7 records of .* were learnt from, and it holds 4"):
+        LocalLink(SlowLearner(received=7), journal, CONFIG)
+
+
+def test_in_real_time_the_robot_does_not_wait_for_what_is_owed_at_a_resume(journal):
+    for sequence in range(14):
+        journal.append(transition(sequence))
+    learner = SlowLearner(version=1, received=7)
+    link = LocalLink(learner, journal, CONFIG, lockstep=False)
+    send(link, 1)
+    assert link.get(3)[1] == 1
+    learner.may_end.release(30)
+    link.close()
+    assert (learner.received, learner.version) == (15, 4)
 
 
 def test_after_a_resume_the_learner_gets_what_the_journal_has_more(journal):

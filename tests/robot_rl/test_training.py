@@ -1,16 +1,20 @@
 import dataclasses
+import shutil
 
 import jax
 import numpy as np
 import pytest
 
 import tasks
+from robot_rl.agents import make_agent
+from robot_rl.checkpoint import save_checkpoint
 from robot_rl.config import effective
 from robot_rl.data.journal import read_journal
 from robot_rl.exceptions import DataError
+from robot_rl.learner import POLICY_FILE
 from robot_rl.metrics import MetricsWriter, read_metrics
 from robot_rl.runs import RunFolder
-from robot_rl.training import newest_policy, prepare_demos, read_demos, train_inprocess
+from robot_rl.training import best_policy, newest_policy, prepare_demos, read_demos, relearn, train_inprocess
 
 SMALL = {"start": 60, "batch": 32, "hidden": [32, 32], "utd": 2, "block": 10, "checkpoint_every": 40}
 
@@ -74,6 +78,50 @@ def test_a_stopped_run_resumes_with_every_step_once(tmp_path):
     assert [step.sequence for step in steps] == list(range(120))
     updates = [record for record in read_metrics(run.metrics) if record["kind"] == "update"]
     assert [record["version"] for record in updates] == list(range(1, 8))
+
+
+def test_without_checkpoints_a_run_is_learnt_again_from_its_journal_to_the_same_weights(whole, tmp_path):
+    config, run, _, policy = whole
+    copy = RunFolder(tmp_path / "copy")
+    shutil.copytree(run.path, copy.path)
+    for manifest in copy.checkpoints.glob("*/manifest.json"):
+        manifest.write_bytes(b"damaged")
+    with MetricsWriter(copy.metrics) as metrics:
+        relearn(config, copy, metrics)
+    assert weights(newest_policy(copy)) == weights(policy)
+    notices = [record["text"] for record in read_metrics(copy.metrics) if record["kind"] == "notice"]
+    assert len(notices) == 2
+    assert "no checkpoint" in notices[0] and notices[1].startswith("learning again from the 120 records")
+    with MetricsWriter(copy.metrics) as metrics:
+        relearn(config, copy, metrics)  # there is nothing to do any more
+    assert len([record for record in read_metrics(copy.metrics) if record["kind"] == "notice"]) == 2
+    again, _ = train(dataclasses.replace(config, resume=True, steps=130), copy)
+    assert [step.sequence for step in again] == list(range(130))
+
+
+def test_learning_again_can_be_stopped_and_goes_on(whole, tmp_path):
+    config, run, _, policy = whole
+    copy = RunFolder(tmp_path / "copy")
+    shutil.copytree(run.path, copy.path)
+    shutil.rmtree(copy.checkpoints)
+    calls = iter(range(100))
+    with MetricsWriter(copy.metrics) as metrics:
+        relearn(config, copy, metrics, stop=lambda: next(calls) >= 3)
+    part = weights(newest_policy(copy))
+    assert part != weights(policy)
+    _, policy_after = train(dataclasses.replace(config, resume=True), copy)
+    assert weights(policy_after) == weights(policy)
+
+
+def test_the_best_policy_is_that_of_the_best_checkpoint(tmp_path):
+    _, run = begin(tmp_path / "scored")
+    policies = []
+    for seed, score in enumerate((1.0, 3.0, 2.0)):
+        agent = make_agent("sac", effective(tasks.load("reach")).learner, {"pose": np.zeros(3, np.float32)}, 2, seed)
+        policies.append(agent.policy())
+        save_checkpoint(run.checkpoints, "step-1", {POLICY_FILE: policies[-1].to_bytes(seed)}, {}, score=score)
+    assert weights(newest_policy(run)) == weights(policies[2])
+    assert weights(best_policy(run)) == weights(policies[1])
 
 
 def test_real_time_never_waits_for_the_learner(tmp_path):
