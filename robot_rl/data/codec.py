@@ -152,6 +152,9 @@ def _unpack_label(data: bytes, record: np.void, position: int) -> Label:
 
 
 def _unpack_transition(data: bytes, record: np.void, position: int, schema: Schema) -> Transition:
+    for name in schema.floats:
+        if not np.isfinite(record[name]).all():
+            raise DataError(f"the record's '{name}' holds NaN or infinity; it is damaged")
     actor, position = _string(data, position)
     episode, position = _string(data, position)
     frames = []
@@ -248,6 +251,9 @@ def _text(value: str, name: str) -> bytes:
 def _string(data: bytes, position: int) -> tuple[str, int]:
     content, end = _get(data, position)
     try:
-        return content[:-1].decode(), end
+        text = content[:-1].decode()
     except UnicodeDecodeError as error:
         raise DataError(f"a name in the record is not UTF-8: {error}") from error
+    if content[-1:] != b"\0" or not text.isprintable():
+        raise DataError(f"a name in the record is {text[:50]!r}, which no record holds; it is damaged")
+    return text, end

@@ -35,7 +35,7 @@ class JournalReader:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self._files: list[JournalFile] = []
-        paths = sorted(self.folder.glob("*.mcap"))
+        paths = sorted(self.folder.glob("*.mcap"), key=lambda path: (len(path.name), path.name))
         if not paths:
             raise DataError(f"{folder} holds no journal (*.mcap); check the path")
         for path in paths:
@@ -155,8 +155,7 @@ class Journal(JournalReader):
         self.sync_seconds: deque[float] = deque(maxlen=100_000)
 
     def _start_file(self) -> BinaryIO:
-        number = int(self._files[-1].path.stem) + 1 if self._files else 0
-        path = self.folder / f"{number:05d}.mcap"
+        path = self.folder / f"{self._next_number():05d}.mcap"
         fresh, content = path.with_suffix(".new"), head(self.schema)
         with fresh.open("wb") as stream:
             stream.write(content + END)
@@ -166,6 +165,14 @@ class Journal(JournalReader):
         os.fsync(self._lock)
         self._files.append(JournalFile(path, self.next_sequence, self.schema, end=len(content)))
         return path.open("r+b", buffering=0)
+
+    def _next_number(self) -> int:
+        if not self._files:
+            return 0
+        last = self._files[-1].path
+        if not last.stem.isdecimal():
+            raise DataError(f"{last} is not named as a journal's file; move it out of the folder")
+        return int(last.stem) + 1
 
     def append(self, record: Record) -> bytes:
         """Write a record to disk, synced, and return its message.

@@ -126,6 +126,8 @@ def scan(path: Path, first: int, last: bool = True) -> JournalFile:
 
     Raises `DataError` for damage that a crash cannot explain.
     """
+    if not path.is_file():
+        raise DataError(f"{path} is no file; move it out of the journal's folder")
     try:
         with path.open("rb") as stream:
             file = _walk(path, first, stream)

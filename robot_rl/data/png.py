@@ -40,17 +40,18 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
 def decode_png(data: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """The image of this shape that `encode_png` wrote. Raises `DataError`; allocates no more than it."""
     frame = _frame(shape)
-    end = len(data) - 16
-    if data[: len(frame)] != frame or data[len(frame) + 4 : len(frame) + 8] != b"IDAT":
+    start, end = len(frame) + 8, len(data) - 16
+    if data[: len(frame)] != frame or data[start - 8 : start] != struct.pack(">I", max(end - start, 0)) + b"IDAT":
         raise DataError(f"the image is not a PNG of shape {shape}")
     height, width, channels = shape
     size = height * (1 + width * channels)
     try:
-        raw = zlib.decompressobj().decompress(data[len(frame) + 8 : end], size + 1)
+        inflate = zlib.decompressobj()
+        raw = inflate.decompress(data[start:end], size + 1)
     except zlib.error as error:
         raise DataError(f"the image does not decompress: {error}") from error
-    if len(raw) != size:
-        raise DataError(f"the image decompresses to {len(raw)} bytes; its shape {shape} needs {size}")
+    if len(raw) != size or not inflate.eof or inflate.unused_data:
+        raise DataError(f"the image decompresses to {len(raw)} bytes or more; its shape {shape} needs {size}")
     rows = np.frombuffer(raw, np.uint8).reshape(height, -1)
     if (rows[:, 0] != _UP).any():
         raise DataError("the image uses a PNG filter that journals do not use; was it written by another program?")

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +28,8 @@ READABLE = (1, 2)
 MESSAGE_TYPE = "robot_rl_msgs/msg/Transition"
 LABEL_TYPE = "robot_rl_msgs/msg/Label"
 ROS_TYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
+LARGEST = 2**26
+"""Most bytes of a field, and of all that are no images together: what claims more is damaged, or hostile."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ class Field:
     dtype: str = "float32"
     unit: str = "1"
     note: str = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes of a value."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     @property
     def is_image(self) -> bool:
@@ -113,18 +121,28 @@ class Schema:
     version: int = VERSION
 
     def __post_init__(self) -> None:
-        if self.version not in READABLE:
+        if type(self.version) is not int or self.version not in READABLE:
             raise DataError(f"schema version {self.version} is none of {READABLE}; use a robot_rl that reads it")
         if not self.actions or not self.observation:
             raise DataError(f"a schema of task '{self.task}' needs at least one action and one observation")
-        names = [field.message_name for field in self.observation]
-        for field, name in zip(self.observation, names, strict=True):
-            if not name or names.count(name) > 1:
+        for text in (self.task, *self.actions, *(text for f in self.observation for text in (f.name, f.unit, f.note))):
+            if not isinstance(text, str) or not text.isprintable() or len(text) > 1000:
+                raise DataError(f"{text!r:.60} in the schema of task '{self.task!s:.60}' is no line of text")
+        names = Counter(field.message_name for field in self.observation)
+        for field in self.observation:
+            name = field.message_name
+            if not name or names[name] > 1:
                 raise DataError(f"observation '{field.name}' needs a name of its own: '{name}' is taken or empty")
             if field.dtype not in ROS_TYPES:
                 raise DataError(f"observation '{field.name}' is {field.dtype}; choose from {', '.join(ROS_TYPES)}")
+            if any(type(size) is not int for size in field.shape):
+                raise DataError(f"observation '{field.name}' has shape {field.shape}; give whole numbers")
             if min(field.shape, default=1) < 1:
                 raise DataError(f"observation '{field.name}' of shape {field.shape} holds nothing; leave it out")
+            if field.size > LARGEST or len(field.shape) > 8:
+                raise DataError(f"observation '{field.name}' of shape {field.shape} is larger than {LARGEST} bytes")
+        if sum(field.size for field in self.arrays) + 4 * len(self.actions) > LARGEST:
+            raise DataError(f"the observations of task '{self.task}' are larger than {LARGEST} bytes")
 
     @classmethod
     def from_example(
@@ -175,13 +193,9 @@ class Schema:
         """The schema that `to_json` wrote. Raises `DataError`."""
         try:
             content = json.loads(text)
-            fields = tuple(
-                Field(**{**entry, "shape": tuple(int(size) for size in entry["shape"])})
-                for entry in content["observation"]
-            )
-            actions = tuple(str(name) for name in content["actions"])
-            return cls(str(content["task"]), fields, actions, int(content["version"]))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            fields = tuple(Field(**{**entry, "shape": tuple(entry["shape"])}) for entry in content["observation"])
+            return cls(content["task"], fields, tuple(content["actions"]), content["version"])
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise DataError(f"the text is no schema of records ({error}); was the file edited?") from error
 
     def validate(self, transition: Transition) -> None:
@@ -223,6 +237,11 @@ class Schema:
     def layout(self) -> np.dtype[Any]:
         """Where `members` lie in a message, behind CDR's header."""
         return _layout(self.members)
+
+    @cached_property
+    def floats(self) -> tuple[str, ...]:
+        """The members that must be finite."""
+        return tuple(member.name for member in self.members if member.dtype.startswith("float"))
 
     @cached_property
     def fixed_size(self) -> int:
