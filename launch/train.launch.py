@@ -16,27 +16,37 @@ from launch.substitutions import LaunchConfiguration
 from launch import LaunchDescription
 from robot_rl.cli import prepare
 from robot_rl.graph import graph
-from robot_rl.nodes.environment import ros_environment
+from robot_rl.nodes.environment import network_environment
 from robot_rl.runs import RunFolder
 
 
 def start(context, *_):
     run = find_run(*(LaunchConfiguration(name).perform(context) for name in ("task", "run", "options", "cell")))
     actions = []
-    for node in graph(run.config()):
-        ends_run = node.finishes or not node.restart
+    nodes = graph(run.config())
+    acting = {node.name for node in nodes if node.finishes}
+
+    def finish(name):
+        acting.discard(name)
+        return [] if acting else [EmitEvent(event=Shutdown(reason="every actor has made its steps"))]
+
+    for node in nodes:
         process = ExecuteProcess(
             cmd=node.command(run.path),
             name=node.name,
             output="both",
-            additional_env=ros_environment(os.environ),
+            additional_env=network_environment(os.environ, run.config().peers, run.identity),
             respawn=node.restart and not node.finishes,
             respawn_delay=1.0,
         )
         actions.append(process)
-        if ends_run:
-            reason = EmitEvent(event=Shutdown(reason=f"{node.name} ended"))
-            actions.append(RegisterEventHandler(OnProcessExit(target_action=process, on_exit=[reason])))
+        if node.finishes:
+            on_exit = OpaqueFunction(function=lambda _, name=node.name: finish(name))
+        elif not node.restart:
+            on_exit = EmitEvent(event=Shutdown(reason=f"{node.name} ended"))
+        else:
+            continue
+        actions.append(RegisterEventHandler(OnProcessExit(target_action=process, on_exit=[on_exit])))
     return actions
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from robot_rl import actors
 from robot_rl.cells import task_of
 from robot_rl.config import RunConfig
+from robot_rl.nodes.protocol import CLOCK, SHARED
+
+LEARNER = "learner"
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,8 @@ class NodeSpec:
     """One node, a process of its own.
 
     module: its file in `robot_rl.nodes`; parameters: arguments of the module's `main`. restart: start it again
-    when it dies; where that is not safe its death ends the run. finishes: its clean end is the run's.
+    when it dies; where that is not safe its death ends the run. finishes: once all of these have ended cleanly, so has
+    the run. namespace: its own, below which it shares with the others only what the learner speaks and hears.
     """
 
     name: str
@@ -25,19 +31,46 @@ class NodeSpec:
     restart: bool = True
     finishes: bool = False
     parameters: Mapping[str, str] = field(default_factory=dict)
+    namespace: str = ""
 
     def command(self, run: Path) -> list[str]:
         """The command line that starts it for the run in folder `run`."""
         return [sys.executable, "-m", "robot_rl.nodes", self.name, "--run", str(run)]
 
+    @property
+    def ros_args(self) -> list[str]:
+        """What puts it into its namespace."""
+        if not self.namespace:
+            return []
+        rules = [f"__ns:=/{self.namespace}", f"{CLOCK}:=/{self.namespace}{CLOCK}", *(f"{n}:=/{n}" for n in SHARED)]
+        return ["--ros-args", *(word for rule in rules for word in ("-r", rule))]
+
 
 def graph(config: RunConfig) -> tuple[NodeSpec, ...]:
-    """The nodes of a run, in the order in which they start and in the reverse of which they stop."""
+    """The nodes of a run that this machine starts, in that order; they stop in the reverse of it."""
+    here = config.here or (LEARNER, *actors.names(config))
+    found = [actor for actor in actors.names(config) if actor in here]
+    learner = NodeSpec(LEARNER, "learner", "learns from experience, latches the weights")
+    return (
+        *(node for actor in found for node in _cell(config, actor)),
+        *((learner,) if LEARNER in here else ()),
+        *(_of(actor, "actor", "actor", "runs the policy, journals every step", finishes=True) for actor in found),
+    )
+
+
+def whole_graph(config: RunConfig) -> tuple[NodeSpec, ...]:
+    """The nodes of a run on all of its machines."""
+    return graph(dataclasses.replace(config, here=()))
+
+
+def _cell(config: RunConfig, actor: str) -> tuple[NodeSpec, ...]:
+    """What one actor acts in."""
     cameras = task_of(config).cameras if config.obs == "pixels" else ()
     return (
-        NodeSpec("arm", "arm", "owns the arm and its safety filter; its death ends the run", restart=False),
+        _of(actor, "arm", "arm", "owns the arm and its safety filter; its death ends the run", restart=False),
         *(
-            NodeSpec(
+            _of(
+                actor,
                 f"camera_{camera.name}",
                 "camera",
                 f"delivers the {camera.name} camera's pictures",
@@ -45,8 +78,23 @@ def graph(config: RunConfig) -> tuple[NodeSpec, ...]:
             )
             for camera in cameras
         ),
-        NodeSpec("reward", "reward", "judges every tick"),
-        NodeSpec("reset", "reset", "brings the cell to the start of an episode"),
-        NodeSpec("learner", "learner", "learns from experience, latches the weights"),
-        NodeSpec("actor", "actor", "runs the policy, journals every step", finishes=True),
+        _of(actor, "reward", "reward", "judges every tick"),
+        _of(actor, "reset", "reset", "brings the cell to the start of an episode"),
     )
+
+
+def _of(
+    actor: str,
+    name: str,
+    module: str,
+    summary: str,
+    *,
+    restart: bool = True,
+    finishes: bool = False,
+    parameters: Mapping[str, str] | None = None,
+) -> NodeSpec:
+    """A node of one actor's: the first one's have no namespace, the others' that of their actor, also in the name."""
+    if actor == actors.FIRST:
+        return NodeSpec(name, module, summary, restart, finishes, parameters or {})
+    name = actor if name == "actor" else f"{actor}_{name}"
+    return NodeSpec(name, module, summary, restart, finishes, {**(parameters or {}), "actor": actor}, actor)

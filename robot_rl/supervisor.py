@@ -22,8 +22,9 @@ from robot_rl.nodes.environment import (
     Domain,
     check_shared_memory,
     clean_shared_memory,
+    common_domain,
     for_interpreter,
-    ros_environment,
+    network_environment,
 )
 from robot_rl.runs import RunFolder
 
@@ -97,12 +98,10 @@ class Supervisor:
         """Look once: restart what died. True when the run is finished. Raises `GraphError`."""
         for running in list(self._running.values()):
             code = running.process.poll()
-            if code is None:
-                continue
-            if code == 0 and running.node.finishes:
-                return True
-            self._bury(running, code)
-        return False
+            if code is not None and not _finished(running):
+                self._bury(running, code)
+        finishing = [running for running in self._running.values() if running.node.finishes]
+        return bool(finishing) and all(map(_finished, finishing))
 
     def wait(self) -> None:
         """Sleep between two looks."""
@@ -170,6 +169,9 @@ class Supervisor:
             raise GraphError(f"the node {name} died {len(running.deaths)} times in {WINDOW / 60:g} minutes; see {log}.")
         self._start(running.node, running.deaths)
         self._report(name, "restarted", "")
+        for other in [other for other in self._running.values() if _finished(other)]:
+            other.log.close()
+            self._start(other.node, other.deaths)  # it may have to tell again what the one that died knew
 
     def _last_words(self, running: _Running) -> str:
         """The end of what the node's last life wrote to its log."""
@@ -177,6 +179,11 @@ class Supervisor:
             file.seek(running.begin)
             lines = file.read().decode(errors="replace").strip().splitlines()
         return "\n".join(lines[-LAST_WORDS:])
+
+
+def _finished(running: _Running) -> bool:
+    """Whether a node has done its part of the run."""
+    return running.node.finishes and running.process.poll() == 0
 
 
 def _signal(running: _Running, number: int) -> None:
@@ -210,8 +217,9 @@ def train_graph(
         metrics.write("node", name=name, event=event, detail=detail)
         report(name, event, detail)
 
-    with Domain(run.path, os.environ.get("ROS_DOMAIN_ID")) as domain:
-        environment = ros_environment(os.environ, domain=domain.number)
+    wanted = os.environ.get("ROS_DOMAIN_ID") or (str(common_domain(run.identity)) if config.peers else None)
+    with Domain(run.path, wanted) as domain:
+        environment = network_environment(os.environ, config.peers, run.identity, domain=domain.number)
         clean_shared_memory()
         check_shared_memory(len(graph(config)), environment)
         try:

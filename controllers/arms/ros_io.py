@@ -41,7 +41,8 @@ TARGET = _profile(reliable=True, depth=10)
 LATCHED = _profile(reliable=True, depth=1, latched=True)
 WEIGHTS = _profile(reliable=True, depth=3, latched=True)
 """Deep enough that an actor which comes back finds the version it needs: the learner is at most one ahead."""
-EXPERIENCE = _profile(reliable=True, depth=500)
+EXPERIENCE = _profile(reliable=True, depth=1000)
+ACKNOWLEDGED = _profile(reliable=True, depth=100)
 
 
 class Polled(CallbackGroup):

@@ -1,7 +1,7 @@
 """What actor and learner send each other, as bytes and text that anybody may have damaged on the way.
 
-A parcel is a head of fixed size, the sender's name, a CRC-32 of both, and the record's own bytes (`robot_rl.data.codec`,
-with a checksum of their own); without a record it asks what is wanted. An answer is one line of JSON.
+A parcel is a head of fixed size, the sender's name, a CRC-32 of both, and a record's own bytes with the checksum that
+they have (`robot_rl.data.codec`); without a record it asks what is wanted. An answer is one line of JSON.
 """
 
 from __future__ import annotations

@@ -18,14 +18,16 @@ def run_node(name: str, run: Path, ros_args: Sequence[str] = ()) -> None:
 
     Raises `ConfigError` for an unknown name, `GraphError` where ROS 2 is not installed.
     """
-    from robot_rl.graph import graph
-    from robot_rl.nodes.environment import ros_environment
+    from robot_rl.graph import whole_graph
+    from robot_rl.nodes.environment import network_environment
     from robot_rl.runs import RunFolder
 
-    nodes = {node.name: node for node in graph(RunFolder.open(run).config())}
+    folder = RunFolder.open(run)
+    config = folder.config()
+    nodes = {node.name: node for node in whole_graph(config)}
     if name not in nodes:
         raise ConfigError(f"there is no node {name!r} in this run; choose one of {', '.join(nodes)}.")
-    os.environ.update(ros_environment(os.environ))
+    os.environ.update(network_environment(os.environ, config.peers, folder.identity))
     try:
         importlib.import_module("rclpy")
     except ImportError as error:
@@ -35,6 +37,6 @@ def run_node(name: str, run: Path, ros_args: Sequence[str] = ()) -> None:
     module = importlib.import_module(f"robot_rl.nodes.{nodes[name].module}")
     arguments = ["--ros-args", *ros_args] if ros_args and "--ros-args" not in ros_args else list(ros_args)
     try:
-        module.main(run, arguments, **nodes[name].parameters)
+        module.main(run, [*nodes[name].ros_args, *arguments], **nodes[name].parameters)
     except KeyboardInterrupt:
         return

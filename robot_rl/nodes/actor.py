@@ -6,44 +6,68 @@ from pathlib import Path
 
 import jax
 
-from robot_rl.actor import Actor, Episode
+from robot_rl.actor import Actor, Episode, version_due
+from robot_rl.actors import FIRST, journal_folder
 from robot_rl.data.journal import Journal
 from robot_rl.envs import RobotEnv
 from robot_rl.envs.observation import Observer
 from robot_rl.metrics import MetricsWriter
 from robot_rl.nets.compile import enable_compile_cache
-from robot_rl.nodes.base import ON_SCHEDULE, hosting, settle_memory
+from robot_rl.nets.observation import ObservationSpec
+from robot_rl.nodes.base import ON_SCHEDULE, Host, hosting, settle_memory
 from robot_rl.nodes.proxies import RosReset, RosReward
 from robot_rl.nodes.transport import Downlink, Uplink
-from robot_rl.training import ACTOR, first_episode, record_episode, schema_of
+from robot_rl.training import first_episode, record_episode, schema_of
 
+PATIENCE = 300.0
+"""With the learner at the start, s: it may compile first."""
 FLUSH = 120.0
 """Patience, s, with the learner at the end of a run."""
 
 
-def main(run: Path, ros_args: list[str]) -> None:
-    """Act until the run's steps are made and the learner has them all."""
+def main(run: Path, ros_args: list[str], actor: str = FIRST) -> None:
+    """Act until the actor's steps are made and the learner has them all."""
     enable_compile_cache()
-    with hosting("actor", run, ros_args, priority=ON_SCHEDULE) as host:
-        config = host.config
-        assert config.steps is not None, "the effective configuration names the steps"
-        with Journal(host.run.journal, schema_of(config)) as journal, MetricsWriter(host.run.metrics) as metrics:
-            began = first_episode(journal)
-            pixels = config.obs == "pixels"
-            cell = host.cell(sim=bool(host.task.observation.privileged), cameras=pixels)
-            env = RobotEnv(host.task, cell, RosReward(host, cell), RosReset(host, cell), obs=config.obs)
-            uplink = Uplink(host, journal, ACTOR)
-            weights = Downlink(host, uplink)
-            uplink.pump()
-            weights.any().act(
-                Observer(host.task, config.obs).example(), jax.random.key(0)
-            )  # compiles, ahead of the clock
+    with hosting("actor", run, ros_args, actor=actor, priority=ON_SCHEDULE) as host:
+        folder = journal_folder(host.run, actor)
+        with Journal(folder, schema_of(host.config)) as journal, MetricsWriter(host.run.metrics) as metrics:
+            uplink = Uplink(host, journal, actor)
+            try:
+                act(host, uplink, journal, metrics, actor)
+            finally:
+                uplink.close()
 
-            def on_episode(episode: Episode) -> None:
-                record_episode(metrics, episode, uplink.next_sequence, weights.version)
-                host.status("ok", "acting", steps=uplink.next_sequence, episodes=episode.index + 1)
 
-            settle_memory()
-            actor = Actor(env, weights, uplink, config.learner, seed=config.seed, name=ACTOR, first_episode=began)
-            actor.run(config.steps, on_episode=on_episode)
-            uplink.flush(FLUSH)
+def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, name: str) -> None:
+    """Run the actor `name` over its uplink."""
+    config = host.config
+    assert config.steps is not None, "the effective configuration names the steps"
+    began = first_episode(journal)
+    cell = host.cell(sim=bool(host.task.observation.privileged), cameras=config.obs == "pixels")
+    env = RobotEnv(host.task, cell, RosReward(host, cell), RosReset(host, cell), obs=config.obs)
+    example = Observer(host.task, config.obs).example()
+    owed = (lambda: version_due(uplink.received, config.learner)) if config.actors > 1 else None
+    seen = ObservationSpec.of(example).stacked(config.learner.stack)
+    weights = Downlink(host, uplink, seen, host.task.action_dim, owed=owed)
+    uplink.meet(PATIENCE)  # before the robot moves: what it makes is taken
+    weights.any().act(example, jax.random.key(0))  # compiles, ahead of the clock
+
+    def on_episode(episode: Episode) -> None:
+        steps = uplink.next_sequence if config.actors == 1 else uplink.received  # of all actors
+        record_episode(metrics, episode, steps, weights.version)
+        refused = sum(weights.refused.values()) + uplink.courier.refused
+        host.status(
+            "warn" if refused else "ok",
+            "acting",
+            steps=uplink.next_sequence,
+            episodes=episode.index + 1,
+            pending=uplink.pending,
+            **{"refused: answers": uplink.courier.refused},
+            **{f"refused: weights, {reason}": count for reason, count in weights.refused.items()},
+        )
+
+    settle_memory()
+    run = host.run.identity
+    actor = Actor(env, weights, uplink, config.learner, seed=config.seed, name=name, run=run, first_episode=began)
+    actor.run(config.steps, on_episode=on_episode)
+    uplink.flush(FLUSH)

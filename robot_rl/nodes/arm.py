@@ -25,6 +25,7 @@ from controllers.arms.ros_io import LATCHED, STATE, time_message
 from controllers.exceptions import ArmLatched, CellTimeout, CommandRejected
 from controllers.interface import Array, Backend, Pose, PoseTarget, Reading
 from robot_rl import cells
+from robot_rl.actors import FIRST
 from robot_rl.nodes.arm_services import offer_services
 from robot_rl.nodes.base import OWNS_ARM, Host, hosting, settle_memory
 from robot_rl.nodes.crisp import CrispServer, CrispServices
@@ -332,9 +333,9 @@ def open_backend(host: Host) -> Backend:
     return cells.open_backend(host.config, host.task, period=None if host.lockstep else 1.0 / RATE)
 
 
-def main(run: Path, ros_args: list[str]) -> None:
+def main(run: Path, ros_args: list[str], actor: str = FIRST) -> None:
     """Run the node until interrupted."""
-    with hosting("arm", run, ros_args, priority=OWNS_ARM) as host:
+    with hosting("arm", run, ros_args, actor=actor, priority=OWNS_ARM) as host:
         cell = open_backend(host)
         try:
             node = ArmNode(host, cell)

@@ -21,6 +21,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from controllers.arms.ros import RosCell
 from controllers.arms.ros_io import STATE, Listener
+from robot_rl.actors import own_config
 from robot_rl.cells import task_of
 from robot_rl.config import RunConfig
 from robot_rl.runs import RunFolder
@@ -35,7 +36,7 @@ LEVELS = {"ok": DiagnosticStatus.OK, "warn": DiagnosticStatus.WARN, "error": Dia
 class Host:
     """A node in its process. `listener` belongs to the main thread; services and timers run in another.
 
-    report: what `/diagnostics` says once a second; set it with `status`. fault: of a service or timer, which ends it.
+    report: what `/diagnostics` says once a second; set it with `status`. fault: of a service, timer or thread, which ends it.
     """
 
     node: Node
@@ -70,13 +71,16 @@ class Host:
 
 
 @contextmanager
-def hosting(name: str, run: Path, ros_args: list[str] | None = None, *, priority: int = 0) -> Iterator[Host]:
+def hosting(
+    name: str, run: Path, ros_args: list[str] | None = None, *, actor: str | None = None, priority: int = 0
+) -> Iterator[Host]:
     """Node `name` of the run in folder `run`, until the block ends. SIGINT and SIGTERM interrupt its waits.
 
+    actor: whose node it is, None for the learner's; `config` is then that actor's own.
     priority: above 0 that of the real-time scheduler, used where the clock is real; below 0 how much to yield.
     """
     folder = RunFolder.open(run)
-    config = folder.config()
+    config = folder.config() if actor is None else own_config(folder.config(), actor)
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
@@ -93,7 +97,9 @@ def hosting(name: str, run: Path, ros_args: list[str] | None = None, *, priority
         yield host
     except KeyboardInterrupt:
         if host.fault is not None:
-            raise RuntimeError(f"a service or timer of the node {name} failed, so the node ends") from host.fault
+            raise RuntimeError(
+                f"a service, timer or thread of the node {name} failed, so the node ends"
+            ) from host.fault
         raise
     finally:
         services.end()

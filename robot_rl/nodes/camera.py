@@ -21,6 +21,7 @@ from controllers.cameras import CameraConfig, Frame, Intrinsics, SupervisedCamer
 from controllers.cameras.base import Depth
 from controllers.cells import need_cameras
 from controllers.twin import TwinCell
+from robot_rl.actors import FIRST
 from robot_rl.exceptions import ConfigError
 from robot_rl.nodes.base import Host, hosting, settle_memory
 
@@ -147,9 +148,9 @@ def make_node(host: Host, camera: str) -> CameraNode | DriverNode:
     return DriverNode(host, camera, cell.cameras[camera])
 
 
-def main(run: Path, ros_args: list[str], camera: str) -> None:
+def main(run: Path, ros_args: list[str], camera: str, actor: str = FIRST) -> None:
     """Run the node until interrupted."""
-    with hosting(f"camera_{camera}", run, ros_args) as host:
+    with hosting(f"camera_{camera}", run, ros_args, actor=actor) as host:
         node = make_node(host, camera)
         settle_memory()
         node.run()

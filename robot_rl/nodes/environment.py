@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from robot_rl.exceptions import GraphError
@@ -15,6 +17,7 @@ from robot_rl.xla import ONE_THREAD
 
 PROFILE = Path(__file__).with_name("fastdds.xml")
 PROFILE_SHM_ONLY = Path(__file__).with_name("fastdds_shm_only.xml")
+PROFILE_NETWORK = Path(__file__).with_name("fastdds_network.xml")
 DOMAINS = range(1, 102)
 """Domains whose ports lie below Linux's ephemeral ones. 0 is everybody's default, so runs keep off it."""
 
@@ -47,6 +50,35 @@ def ros_environment(base: Mapping[str, str], *, domain: int | None = None) -> di
     if domain is not None:
         environment["ROS_DOMAIN_ID"] = str(domain)
     return environment
+
+
+def network_environment(
+    base: Mapping[str, str], peers: Sequence[str], identity: str, *, domain: int | None = None
+) -> dict[str, str]:
+    """As `ros_environment`, for a run that other machines take part in where there are `peers`.
+
+    identity: of the run, from which all of its machines choose the same domain.
+    """
+    if not peers:
+        return ros_environment(base, domain=domain)
+    shared = {"ROS_DOMAIN_ID": str(common_domain(identity)), "ROS_STATIC_PEERS": ";".join(peers)}
+    return ros_environment(
+        shared | {"FASTRTPS_DEFAULT_PROFILES_FILE": str(PROFILE_NETWORK)} | dict(base), domain=domain
+    )
+
+
+def common_domain(identity: str) -> int:
+    """The ROS domain of a run on several machines: the same on each of them."""
+    return DOMAINS[zlib.crc32(identity.encode()) % len(DOMAINS)]
+
+
+def check_peers(peers: Sequence[str]) -> None:
+    """Raise `GraphError` for a name that nobody knows: the middleware would only say that it cannot start."""
+    for peer in peers:
+        try:
+            socket.getaddrinfo(peer, None, socket.AF_INET)
+        except OSError as error:
+            raise GraphError(f"the peer {peer!r} cannot be found ({error.strerror}); give its IPv4 address.") from error
 
 
 def for_interpreter(environment: Mapping[str, str], executable: str) -> dict[str, str]:
@@ -129,7 +161,11 @@ def _domains_with_sockets() -> set[int]:
 
 def check_shared_memory(nodes: int, environment: Mapping[str, str], folder: Path = Path("/dev/shm")) -> None:
     """Raise `GraphError` where `nodes` processes with our profile find too little shared memory: in a container."""
-    if environment.get("FASTRTPS_DEFAULT_PROFILES_FILE") not in (str(PROFILE), str(PROFILE_SHM_ONLY)):
+    if environment.get("FASTRTPS_DEFAULT_PROFILES_FILE") not in (
+        str(PROFILE),
+        str(PROFILE_SHM_ONLY),
+        str(PROFILE_NETWORK),
+    ):
         return
     state = os.statvfs(folder)
     free, needed = state.f_bavail * state.f_frsize / 1e6, nodes * SEGMENT

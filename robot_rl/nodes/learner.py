@@ -2,20 +2,80 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from diagnostic_msgs.msg import KeyValue
 from std_msgs.msg import UInt8MultiArray
 
 from controllers.arms import ros_io
+from robot_rl.actors import register_file
 from robot_rl.data.delivery import Inbox
+from robot_rl.data.parcel import Answer
+from robot_rl.data.register import Register
 from robot_rl.exceptions import DataError
 from robot_rl.learner import Learner
 from robot_rl.metrics import MetricsWriter
 from robot_rl.nets.compile import enable_compile_cache
 from robot_rl.nodes import protocol
-from robot_rl.nodes.base import PATIENT, Host, bytes_message, hosting, settle_memory
+from robot_rl.nodes.base import PATIENT, Host, hosting, settle_memory
+from robot_rl.nodes.transport import weights_message
+from robot_rl.nodes.worker import Worker
 from robot_rl.training import BlockReport, make_learner, schema_of
+
+
+class Intake:
+    """Takes parcels in and answers them, in a thread of its own: a learner at work keeps nobody waiting.
+
+    came: set when something has come.
+    """
+
+    def __init__(self, host: Host, inbox: Inbox) -> None:
+        self.inbox = inbox
+        self.came = threading.Event()
+        self._log = host.node.get_logger()
+        self._listener = ros_io.Listener(host.node)
+        self._feed = self._listener.subscribe(UInt8MultiArray, protocol.EXPERIENCE, ros_io.EXPERIENCE)
+        self._answers = host.node.create_publisher(KeyValue, protocol.ACKNOWLEDGED, ros_io.ACKNOWLEDGED)
+        self._worker = Worker(host, "intake", self._turn)
+
+    def check(self) -> None:
+        """Raise what ended the thread, for a person to mend."""
+        self._worker.check()
+
+    def close(self) -> None:
+        """End the thread, once what has come was taken in."""
+        self._worker.close()
+        self._take_in()
+
+    def answer(self) -> None:
+        """Tell every actor that was heard what is wanted now: there is room again."""
+        self._publish(self.inbox.answers())
+
+    def _turn(self) -> None:
+        self._listener.wait([self._feed], 0.1)
+        self._take_in()
+
+    def _take_in(self) -> None:
+        """Take what has come; each sender gets one answer for all of it."""
+        answers: dict[tuple[str, str], Answer] = {}
+        while (message := self._feed.take()) is not None:
+            try:
+                answer = self.inbox.accept(message.data.tobytes())
+            except DataError as error:
+                self._log.error(str(error), throttle_duration_sec=1.0)
+                continue
+            if answer.refusal:
+                self._log.error(answer.refusal, throttle_duration_sec=1.0)
+            answers[answer.actor, answer.journal] = answer
+        self._publish(answers.values())
+        if answers:
+            self.came.set()
+
+    def _publish(self, answers: Iterable[Answer]) -> None:
+        for answer in answers:
+            self._answers.publish(KeyValue(key=answer.actor, value=answer.to_text()))
 
 
 class LearnerNode:
@@ -23,55 +83,50 @@ class LearnerNode:
 
     def __init__(self, host: Host, learner: Learner, report: BlockReport) -> None:
         self._host, self._learner, self._report = host, learner, report
-        self._inbox = Inbox(schema_of(host.config), learner)
-        self._feed = host.listener.subscribe(UInt8MultiArray, protocol.EXPERIENCE, ros_io.EXPERIENCE)
-        self._answers = host.node.create_publisher(KeyValue, protocol.ACKNOWLEDGED, ros_io.STATE)
+        identity = host.run.identity
+        self._inbox = Inbox(schema_of(host.config), learner, Register(register_file(host.run)), identity)
         self._weights = host.node.create_publisher(UInt8MultiArray, protocol.WEIGHTS, ros_io.WEIGHTS)
-        self._refused = 0
         self._publish()
+        self._intake = Intake(host, self._inbox)
 
     def run(self) -> None:
         """Serve until interrupted."""
         while True:
-            if not self._learner.ready():
-                self._host.listener.wait([self._feed], 0.5)
             self._host.listener.check()
-            self._take_in()
-            self._learn_block()
+            self._intake.check()
+            if self._learner.ready():
+                self._learn_block()
+            elif self._intake.came.wait(0.1):
+                self._intake.came.clear()
+            self._tell()
 
     def finish(self) -> None:
         """Learn what is due: a lockstep run ends with the same weights whenever the end was noticed."""
-        self._take_in()
+        self._intake.close()
         cloning = self._host.config.agent == "bc"  # its one block is the whole of it
         while (self._host.lockstep or cloning) and self._learner.ready():
             self._learn_block()
 
-    def _take_in(self) -> None:
-        wanted: dict[str, int] = {}
-        while (message := self._feed.take()) is not None:
-            try:
-                actor, following = self._inbox.accept(message.data.tobytes())
-            except DataError as error:
-                self._refused += 1
-                self._host.node.get_logger().error(str(error), throttle_duration_sec=1.0)
-                continue
-            wanted[actor] = following
-        for actor, following in wanted.items():
-            self._answers.publish(KeyValue(key=actor, value=str(following)))
-        if wanted:
-            self._host.status(
-                "warn" if self._refused else "ok", "learning", received=self._learner.received,
-                version=self._learner.version, refused=self._refused,
-            )  # fmt: skip
-
     def _learn_block(self) -> None:
-        if self._learner.ready():
-            metrics = self._learner.update_block()
-            self._publish()
-            self._report(self._learner, metrics)
+        metrics = self._learner.update_block()
+        self._publish()
+        self._intake.answer()
+        self._report(self._learner, metrics)
 
     def _publish(self) -> None:
-        self._weights.publish(bytes_message(UInt8MultiArray, self._learner.policy_bytes()))
+        self._weights.publish(weights_message(self._learner.policy_bytes(), self._host.run.identity))
+
+    def _tell(self) -> None:
+        """What diagnostics say: versions, what every actor has brought, and how many parcels were refused, and why."""
+        refused = self._inbox.refused
+        self._host.status(
+            "warn" if refused else "ok",
+            f"refused {sum(refused.values())} parcels" if refused else "learning",
+            received=self._learner.received,
+            version=self._learner.version,
+            **{f"wanted: {answer.actor}": answer.wanted for answer in self._inbox.answers()},
+            **{f"refused: {reason}": count for reason, count in refused.items()},
+        )
 
 
 def main(run: Path, ros_args: list[str]) -> None:
@@ -89,3 +144,5 @@ def main(run: Path, ros_args: list[str]) -> None:
             node.finish()
             report.save(learner)
             raise
+        finally:
+            learner.close()

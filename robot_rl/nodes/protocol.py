@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 EXPERIENCE = "experience"
-"""std_msgs/UInt8MultiArray: one transition, the CDR bytes of `robot_rl.data.codec`."""
+"""std_msgs/UInt8MultiArray: a `robot_rl.data.parcel.Parcel`; at `layout.data_offset` the CDR bytes of one record."""
 ACKNOWLEDGED = "experience/ack"
-"""diagnostic_msgs/KeyValue: an actor's name, and the sequence that the learner wants next from it."""
+"""diagnostic_msgs/KeyValue: an actor's name, and a `robot_rl.data.parcel.Answer` to it as JSON."""
 WEIGHTS = "learner/weights"
-"""std_msgs/UInt8MultiArray, latched: a policy as safetensors, its version inside."""
+"""std_msgs/UInt8MultiArray, latched: a policy as safetensors, its version inside; `layout.dim[0].label` is the run."""
+SHARED = (EXPERIENCE, ACKNOWLEDGED, WEIGHTS)
+"""What all actors of a run share, in whatever namespace each of them is."""
+CLOCK = "/clock"
+"""In lockstep the time of one twin: absolute, so that an actor in a namespace needs it put there."""
 RESET_SERVICE = "reset"
 """std_srvs/Trigger: start an episode with the seed in parameter `seed` of the node `reset`."""
 SEED = "seed"

@@ -11,14 +11,15 @@ from pathlib import Path
 from std_srvs.srv import Trigger
 
 from controllers.exceptions import ControllersError
+from robot_rl.actors import FIRST
 from robot_rl.envs.reset import ScriptedReset
 from robot_rl.nodes.base import ON_SCHEDULE, Host, hosting, settle_memory
 from robot_rl.nodes.protocol import RESET_SERVICE, SEED
 
 
-def main(run: Path, ros_args: list[str]) -> None:
+def main(run: Path, ros_args: list[str], actor: str = FIRST) -> None:
     """Run the node until interrupted."""
-    with hosting("reset", run, ros_args, priority=ON_SCHEDULE) as host:
+    with hosting("reset", run, ros_args, actor=actor, priority=ON_SCHEDULE) as host:
         host.node.declare_parameter(SEED, 0)
         serve(host)
 

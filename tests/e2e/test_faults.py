@@ -5,15 +5,15 @@ import signal
 
 import numpy as np
 import pytest
-from safetensors.numpy import load
 
 from robot_rl.checkpoint import newest_checkpoint
 from robot_rl.data.journal import read_journal
 from robot_rl.graph import graph
-from robot_rl.metrics import read_metrics
+from robot_rl.metrics import MetricsWriter, read_metrics
 from robot_rl.nodes.environment import Domain, clean_shared_memory, ros_environment
 from robot_rl.runs import RunFolder
 from robot_rl.supervisor import Supervisor
+from robot_rl.training import make_learner
 
 STEPS = 200
 
@@ -50,5 +50,11 @@ def test_a_killed_node_comes_back_and_nothing_is_lost_or_doubled(make_run, victi
     checkpoint = newest_checkpoint(run.checkpoints)
     assert checkpoint is not None
     assert checkpoint.state["next_sequence"] == {"actor0": STEPS}
-    replay = load(checkpoint.files["online.safetensors"])
-    np.testing.assert_array_equal(replay["steps/action"], [transition.action for transition in stored])
+    with MetricsWriter(run.metrics) as metrics:
+        learner = make_learner(run.config(), run, metrics)
+    held = learner.experience.online.gather(np.arange(STEPS))
+    np.testing.assert_array_equal(held.action, [transition.action for transition in stored])
+    for side in ("observation", "next_observation"):
+        for name, values in getattr(held, side).items():
+            np.testing.assert_array_equal(values, [np.atleast_1d(getattr(t, side)[name]) for t in stored])
+    learner.close()
