@@ -19,7 +19,7 @@ from robot_rl.agents import Policy
 from robot_rl.config import LearnerConfig
 from robot_rl.data.transition import Observation, Transition
 from robot_rl.envs.robot_env import RobotEnv
-from robot_rl.exceptions import RobotRLError
+from robot_rl.exceptions import DiskError, RobotRLError
 from robot_rl.seeds import derive, episode_id
 
 fold_in = jax.jit(jax.random.fold_in)
@@ -117,31 +117,45 @@ class Actor:
     ) -> None:
         """Act until `steps` steps are in the journal, or `stop()`. Raises `ArmFault` when the arm latches.
 
-        on_step is called with the number of steps after each; on_episode at the end of each episode.
+        on_step is called with the number of steps after each; on_episode at the end of each episode, also of one that
+        the sink cut off because it has no room for a step (`DiskError`, which is then raised).
         """
         while self._sink.next_sequence < steps and not stop():
-            episode = self._run_episode(steps, on_step, stop)
-            on_episode(episode)
+            episode, full = self._run_episode(steps, on_step, stop)
+            try:
+                on_episode(episode)
+            finally:
+                if full is not None:
+                    raise full  # before what the same disk does to whoever writes of the episode
             if episode.fault:
                 raise ArmFault(
                     f"the arm latched: {episode.fault}; clear the cause, call the arm's recover service, "
                     "then go on with --resume"
                 )
 
-    def _run_episode(self, steps: int, on_step: Callable[[int], None], stop: Callable[[], bool]) -> Episode:
+    def _run_episode(
+        self, steps: int, on_step: Callable[[int], None], stop: Callable[[], bool]
+    ) -> tuple[Episode, DiskError | None]:
+        """The episode, and why its next step could not be kept."""
         index, self._episode = self._episode, self._episode + 1
         observation: Observation
         observation, info = self._env.reset(seed=derive(self._seed, "train", index))
         identity, began, total = episode_id(self._identity, self.name, index), info["stamp"], 0.0
         step, done = 0, False
+        full: DiskError | None = None
         while not done and self._sink.next_sequence < steps and not stop():
-            transition, info = self._step(identity, step, observation, info)
-            self._sink.send(transition)
+            transition, after = self._step(identity, step, observation, info)
+            try:
+                self._sink.send(transition)
+            except DiskError as error:
+                full = error
+                break
+            info = after
             on_step(self._sink.next_sequence)
             observation, total, step = transition.next_observation, total + transition.reward, step + 1
             done = transition.terminated or transition.truncated
         fault = info.get("fault", "")
-        return Episode(index, step, total, info["success"], info["stamp"] - began, 0, fault, complete=done)
+        return Episode(index, step, total, info["success"], info["stamp"] - began, 0, fault, complete=done), full
 
     def _step(
         self, episode: str, step: int, observation: Observation, info: Mapping[str, Any]

@@ -23,7 +23,8 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from robot_rl.exceptions import DataError
+from robot_rl.disk import disk_errors
+from robot_rl.exceptions import DataError, DiskError
 
 MANIFEST = "manifest.json"
 TEMPORARY = ".writing-"
@@ -76,7 +77,7 @@ def save_checkpoint(
     """Write the next checkpoint, NUMBER-title, into `folder`; then only the last `keep` and the best remain.
 
     state: anything JSON can hold; `best` is added, the name of the checkpoint with the highest score so far.
-    score: how good it is; None: not known.
+    score: how good it is; None: not known. Raises `DiskError`; then the checkpoints are as they were.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for leftover in folder.glob(f"{TEMPORARY}*"):
@@ -84,21 +85,32 @@ def save_checkpoint(
     name = f"{_next_number(folder):06d}-{title}"
     best = _best(folder, name, score)
     temporary = folder / f"{TEMPORARY}{name}"
-    temporary.mkdir()
-    digests = {}
-    for file, content in files.items():
-        data = content if isinstance(content, bytes) else safetensors.numpy.save(content)
-        digests[file] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-        _write(temporary / file, data)
-    manifest = {"format": FORMAT, "files": digests, "score": score, "state": {**state, "best": best}}
-    _write(temporary / MANIFEST, sign(manifest))
-    sync_folder(temporary)
-    temporary.rename(folder / name)
+    try:
+        with disk_errors(folder):
+            temporary.mkdir()
+            digests = _write_all(temporary, files)
+            manifest = {"format": FORMAT, "files": digests, "score": score, "state": {**state, "best": best}}
+            _write(temporary / MANIFEST, sign(manifest))
+            sync_folder(temporary)
+            temporary.rename(folder / name)
+    except DiskError:
+        shutil.rmtree(temporary, ignore_errors=True)  # gives room for what else has to be written
+        raise
     sync_folder(folder)
     for old in checkpoint_names(folder)[:-keep]:
         if old != best:
             shutil.rmtree(folder / old)
     return folder / name
+
+
+def _write_all(folder: Path, files: Mapping[str, Contents]) -> dict[str, dict[str, Any]]:
+    """Write files, and return their checksums and sizes by name."""
+    digests = {}
+    for file, content in files.items():
+        data = content if isinstance(content, bytes) else safetensors.numpy.save(content)
+        digests[file] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+        _write(folder / file, data)
+    return digests
 
 
 def sign(content: Mapping[str, Any]) -> bytes:
@@ -225,7 +237,7 @@ def _read(path: Path, size: int | None = None) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
+    with disk_errors(path), path.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -12,6 +12,7 @@ import robot_rl
 from controllers.emulators.fci import add_options as add_emulator_options
 from controllers.exceptions import ControllersError
 from robot_rl.config import CHANGEABLE, RunConfig, effective, in_cell, read_overrides, save_config, to_yaml
+from robot_rl.disk import disk_errors
 from robot_rl.exceptions import ConfigError, RobotRLError
 from robot_rl.options import Parser, add_run_options, given, parse
 from robot_rl.runs import RunFolder, default_path, refuse_existing
@@ -26,7 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code; a mistake of the user is one sentence and code 2."""
     try:
         options = _parse(sys.argv[1:] if arguments is None else arguments)
-        return int(options.command(options))
+        with disk_errors("a file of the run"):
+            return int(options.command(options))
     except (RobotRLError, ControllersError) as error:
         text = " ".join(str(error).split())
         print(f"robot-rl: {text if text[-1:] in ('.', '?') else text + '.'}", file=sys.stderr)

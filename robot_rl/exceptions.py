@@ -17,6 +17,10 @@ class DataError(RobotRLError):
     """A file or message that does not decode: wrong schema, size or checksum. Nothing was changed."""
 
 
+class DiskError(DataError):
+    """What has to be written cannot be: no room, or a disk that fails. What was written before is as it was."""
+
+
 class GraphError(RobotRLError):
     """A node that could not start, died, or did not answer in time."""
 

@@ -20,6 +20,7 @@ A number that is not finite is written as null.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -31,6 +32,8 @@ from typing import Any
 
 import numpy as np
 
+from robot_rl.disk import disk_errors
+
 Record = dict[str, Any]
 
 
@@ -39,17 +42,25 @@ class MetricsWriter:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path, self._torn = path, False
         self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         size = os.fstat(self._descriptor).st_size
         if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
             os.write(self._descriptor, b"\n")  # what a crash left half stays one record, `damaged`
 
     def write(self, kind: str, **values: Any) -> None:
-        """Append one record of `kind`, stamped now."""
+        """Append one record of `kind`, stamped now. Raises `DiskError`."""
         record = {"kind": kind, "time": round(time.time(), 3)} | plain(values)
         line = (json.dumps(record, allow_nan=False) + "\n").encode()
-        if os.write(self._descriptor, line) != len(line):
-            raise OSError("metrics.jsonl could not be written: is the disk full?")
+        with disk_errors(self._path):
+            self._put(line if not self._torn else b"\n" + line)
+
+    def _put(self, line: bytes) -> None:
+        """One `write`; where a full disk took only a part, that part becomes a line of its own, `damaged`."""
+        written = os.write(self._descriptor, line)
+        self._torn = 0 < written < len(line)
+        if written < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
         os.close(self._descriptor)

@@ -118,13 +118,15 @@ class Supervisor:
             except KeyboardInterrupt:
                 if time.monotonic() - begun > ECHO:
                     break
+        told = []
         for name, running in reversed(list(self._running.items())):
-            detail = "killed: it did not stop in time" if running.process.poll() is None else ""
+            told.append((name, "killed: it did not stop in time" if running.process.poll() is None else ""))
             _signal(running, signal.SIGKILL)
             running.process.wait()
             running.log.close()
-            self._report(name, "stopped", detail)
         self._running.clear()
+        for name, detail in told:  # last, since a full disk makes it fail
+            self._report(name, "stopped", detail)
 
     def _alive(self) -> bool:
         return any(running.process.poll() is None for running in self._running.values())
@@ -157,8 +159,9 @@ class Supervisor:
         self._report(name, "died", f"{how}; last words: {words or 'none'}")
         clean_shared_memory()
         log = self._logs / f"{name}.log"
-        if code == USER_ERROR and words:
-            raise GraphError(words.splitlines()[-1])
+        if code == USER_ERROR:
+            unsaid = f"the node {name} needs a person and could not say why; is the disk of {self._run} full?"
+            raise GraphError(words.splitlines()[-1] if words else unsaid)
         if not running.node.restart:
             raise GraphError(f"the node {name} {how}, and restarting it is not safe; see {log}, then use --resume.")
         now = time.monotonic()

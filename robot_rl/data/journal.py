@@ -23,6 +23,7 @@ from robot_rl.data.label import Label, Record
 from robot_rl.data.mcap_file import END, LABEL, MESSAGE, TRANSITION, JournalFile, head, message, scan
 from robot_rl.data.schema import VERSION, Schema
 from robot_rl.data.transition import Transition
+from robot_rl.disk import disk_errors
 from robot_rl.exceptions import DataError
 
 
@@ -157,7 +158,7 @@ class Journal(JournalReader):
     def _start_file(self) -> BinaryIO:
         path = self.folder / f"{self._next_number():05d}.mcap"
         fresh, content = path.with_suffix(".new"), head(self.schema)
-        with fresh.open("wb") as stream:
+        with disk_errors(path), fresh.open("wb") as stream:
             stream.write(content + END)
             stream.flush()
             os.fsync(stream.fileno())
@@ -177,8 +178,8 @@ class Journal(JournalReader):
     def append(self, record: Record) -> bytes:
         """Write a record to disk, synced, and return its message.
 
-        Raises `DataError` where it does not fit: another form, a wrong sequence, a full disk. Then nothing
-        was changed.
+        Raises `DataError` where it does not fit, another form or a wrong sequence, and `DiskError`. Then nothing was
+        changed.
         """
         began = time.perf_counter()
         if record.sequence != self.next_sequence:
@@ -201,15 +202,16 @@ class Journal(JournalReader):
     def _write(self, record: bytes) -> None:
         """Put a record over the end marks, with its own, in one write; then sync."""
         file = self._files[-1]
-        try:
-            self._put(file.end, record + END)
-            began = time.perf_counter()
-            if self._sync:
-                os.fdatasync(self._stream.fileno())
-            self.sync_seconds.append(time.perf_counter() - began)
-        except OSError as error:
-            self._take_back(file)
-            raise DataError(f"{file.path} cannot grow ({error.strerror}); free space and resume the run") from error
+        with disk_errors(file.path):
+            try:
+                self._put(file.end, record + END)
+                began = time.perf_counter()
+                if self._sync:
+                    os.fdatasync(self._stream.fileno())
+            except OSError:
+                self._take_back(file)
+                raise
+        self.sync_seconds.append(time.perf_counter() - began)
         stop = file.end + len(record)
         file.note(file.end + MESSAGE.size, stop)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from controllers.exceptions import ControllersError
+from robot_rl.disk import disk_errors
 from robot_rl.exceptions import RobotRLError
 from robot_rl.lifeline import die_with_parent
 from robot_rl.nodes import run_node
@@ -22,9 +24,11 @@ def main() -> int:
     parser.add_argument("--run", type=Path, required=True)
     options, ros_args = parser.parse_known_args()
     try:
-        run_node(options.name, options.run, ros_args)
+        with disk_errors("a file of the run"):
+            run_node(options.name, options.run, ros_args)
     except (RobotRLError, ControllersError) as error:
-        print(error, file=sys.stderr)
+        with suppress(OSError):  # the log may lie on the disk that is full
+            print(error, file=sys.stderr)
         return USER_ERROR
     return 0
 

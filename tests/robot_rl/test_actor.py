@@ -8,6 +8,7 @@ from robot_rl.actor import Actor, ArmFault, ends_block, version_due
 from robot_rl.agents import make_agent
 from robot_rl.config import LearnerConfig
 from robot_rl.envs import make
+from robot_rl.exceptions import DiskError
 from robot_rl.seeds import derive, episode_id
 
 RUN = "11111111-2222-4333-8444-555555555555"
@@ -122,3 +123,22 @@ def test_two_runs_with_one_seed_differ_in_nothing_but_the_names_of_their_episode
     assert all(t.clamped.dtype == np.float32 and t.clamped.shape == (2,) for t in first)
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.action, other.action)
+
+
+def test_a_full_disk_ends_the_episode_before_the_step_that_it_has_no_room_for(env):
+    class Full(Sink):
+        def send(self, transition):
+            if len(self.sent) == 12:
+                raise DiskError("the journal cannot be written; free space")
+            super().send(transition)
+
+    sink, episodes = Full(), []
+
+    def on_episode(episode):
+        episodes.append(episode)
+        raise OSError("the metrics cannot be written either")
+
+    with pytest.raises(DiskError, match="the journal cannot"):
+        Actor(env, Weights(env), sink, CONFIG, seed=7).run(100, on_episode=on_episode)
+    assert [(episode.steps, episode.complete) for episode in episodes] == [(12, False)]
+    assert len(sink.sent) == 12

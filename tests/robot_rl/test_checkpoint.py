@@ -1,6 +1,7 @@
 import hashlib
 import json
 import logging
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from robot_rl.checkpoint import (
     save_checkpoint,
     set_aside,
 )
-from robot_rl.exceptions import DataError
+from robot_rl.exceptions import DataError, DiskError
 
 ARRAYS = {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "n": np.int64([3])}
 
@@ -147,3 +148,17 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path):
     (path / MANIFEST).write_text(json.dumps({"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body}))
     with pytest.raises(DataError, match="has format 1; this version reads 2"):
         read_checkpoint(path)
+
+
+def test_a_full_disk_leaves_the_checkpoints_as_they_were(tmp_path):
+    save(tmp_path, "before")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))
+        with pytest.raises(DiskError, match=r"000002-after/agent\.safetensors cannot be written .* --resume"):
+            save_checkpoint(tmp_path, "after", {"agent.safetensors": {"w": np.zeros(999)}}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in tmp_path.iterdir()] == ["000001-before"]
+    assert newest_checkpoint(tmp_path).state["title"] == "before"
+    assert save(tmp_path, "after").name == "000002-after"

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from robot_rl.exceptions import GraphError
+from robot_rl.exceptions import DiskError, GraphError
 from robot_rl.graph import NodeSpec
 from robot_rl.supervisor import Supervisor
 
@@ -107,6 +107,34 @@ def test_what_a_person_must_mend_ends_the_run_with_its_sentence(tmp_path):
     graph = Graph(tmp_path, {"learner": script}, grace=5.0)
     with pytest.raises(GraphError, match="^the scene of task x does not compile$"), graph.supervisor:
         watch(graph)
+
+
+def test_a_node_that_cannot_say_what_must_be_mended_ends_the_run_too(tmp_path):
+    graph = Graph(tmp_path, {"actor": "import sys; sys.exit(2)"}, grace=5.0)
+    with pytest.raises(GraphError, match="actor needs a person .* full"), graph.supervisor:
+        watch(graph)
+
+
+def test_nothing_is_left_running_where_events_cannot_be_told(tmp_path):
+    """As on a full disk: every report fails once a node has died."""
+    graph = Graph(tmp_path, {"reward": SLEEPER, "reset": SLEEPER, "arm": "import time; time.sleep(0.5)"}, grace=5.0)
+    tell = graph.supervisor._report
+
+    def fail(name, event, detail):
+        tell(name, event, detail)
+        if event != "started":
+            raise DiskError("metrics.jsonl cannot be written")
+
+    graph.supervisor._report, pids = fail, []
+
+    def live():
+        with graph.supervisor:
+            pids.extend(graph.supervisor.process_id(name) for name in ("reward", "reset"))
+            watch(graph)
+
+    with pytest.raises(DiskError):
+        live()
+    assert [gone(pid) for pid in pids] == [True, True]
 
 
 def test_a_node_that_keeps_dying_ends_the_run(tmp_path):

@@ -21,7 +21,7 @@ from robot_rl.data.journal import Journal, JournalReader, read_journal
 from robot_rl.data.label import Label
 from robot_rl.data.mcap_file import END, head
 from robot_rl.data.transition import Transition
-from robot_rl.exceptions import DataError
+from robot_rl.exceptions import DataError, DiskError
 from tests.robot_rl.data import episodes
 
 
@@ -341,7 +341,7 @@ def test_a_full_disk_is_told_and_harms_nothing(tmp_path, caplog):
         size = (tmp_path / "00000.mcap").stat().st_size
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100, hard))
-            with pytest.raises(DataError, match="cannot grow"):
+            with pytest.raises(DiskError, match=r"00000\.mcap cannot be written"):
                 journal.append(made[3])
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -1,0 +1,32 @@
+"""A disk that is full, or fails, told in one sentence that says what to do."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from robot_rl.exceptions import DiskError
+
+MENDS = {
+    errno.ENOSPC: "free space on its disk",
+    errno.EDQUOT: "free space, or have the quota raised",
+    errno.EFBIG: "raise the limit of a file's size",
+    errno.EROFS: "make its disk writable",
+    errno.EIO: "look after its disk",
+}
+"""What to do, by the number of the error."""
+
+
+@contextmanager
+def disk_errors(what: object) -> Iterator[None]:
+    """An `OSError` of `MENDS` becomes a `DiskError` that names the file, `what` where the error does not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in MENDS:
+            raise
+        raise DiskError(
+            f"{error.filename or what} cannot be written ({error.strerror}); {MENDS[error.errno]}, then go on with "
+            "--resume: what was written before is whole"
+        ) from error
