@@ -141,7 +141,7 @@ class Replay:
         index = np.asarray(index)
         batch = empty_batch(self.seen, self.action_dim, (index.size,))
         self.fill(batch, index.reshape(-1))
-        return batch.map(lambda array: array.reshape(*index.shape, *array.shape[1:]))
+        return batch.map(lambda array: array.reshape((*index.shape, *array.shape[1:])))
 
     def fill(self, out: Batch, index: NDArray[np.int64]) -> None:
         """Write the transitions of `gather(index)`, index (n,), into arrays of one leading axis n."""

@@ -1,146 +1,208 @@
+"""A replay against the truth: streams of every shape that actors, people and crashes can make."""
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robot_rl.data.replay import Batch, Replay, Sampler
+from robot_rl.data.replay import Replay
 from robot_rl.exceptions import DataError
 from robot_rl.nets.observation import ObservationSpec
-from tests.robot_rl.learning import transition as make_transition
-
-SPEC = ObservationSpec((("pose", 2),), (("front", (2, 2, 1)), ("wrist", (1, 2, 3))))
-VECTORS = ObservationSpec((("pose", 2),))
-
-
-def observation(rng):
-    return {
-        "pose": rng.normal(size=2).astype(np.float32),
-        "front": rng.integers(0, 255, (2, 2, 1), np.uint8),
-        "wrist": rng.integers(0, 255, (1, 2, 3), np.uint8),
-    }
-
-
-def stream(rng, lengths, actors=1, jump=False):
-    """Episodes of given lengths, dealt to actors whose steps interleave at random."""
-
-    def episode(actor, number, length):
-        current = observation(rng)
-        for step in range(length):
-            following = observation(rng)
-            yield make_transition(
-                step,
-                actor=actor,
-                episode=f"{actor}{number}",
-                observation=current,
-                following=following,
-                reward=rng.normal(),
-            )
-            # a gap: what is seen next is not what the last step ended in
-            current = observation(rng) if jump and rng.random() < 0.2 else following
-
-    queues = [
-        [t for n, length in enumerate(lengths[a::actors]) for t in episode(f"actor{a}", n, length)]
-        for a in range(actors)
-    ]
-    while any(queues):
-        queue = queues[rng.choice([i for i, q in enumerate(queues) if q])]
-        yield queue.pop(0)
-
-
-def assert_holds(replay, expected):
-    """The replay holds exactly `expected`, oldest first."""
-    assert len(replay) == len(expected)
-    batch = replay.gather(np.arange(len(expected)))
-    for i, true in enumerate(expected):
-        for name in ("pose", "front", "wrist"):
-            np.testing.assert_array_equal(batch.observation[name][i], true.observation[name])
-            np.testing.assert_array_equal(batch.next_observation[name][i], true.next_observation[name])
-        np.testing.assert_array_equal(batch.action[i], true.action)
-        assert batch.reward[i] == np.float32(true.reward) and batch.terminated[i] == true.terminated
-
-
-@settings(max_examples=40, deadline=None)
-@given(
-    st.integers(0, 2**32),
-    st.integers(1, 40),
-    st.lists(st.integers(1, 12), max_size=25),
-    st.integers(1, 3),
-    st.booleans(),
+from tests.robot_rl.data.replay.truth import (
+    ACTIONS,
+    DISCOUNT,
+    SPEC,
+    Truth,
+    World,
+    assert_holds,
+    give,
+    through_json,
 )
-def test_every_sample_is_a_true_transition(seed, capacity, lengths, actors, jump):
-    replay = Replay(SPEC, 2, capacity)
-    given_ = list(stream(np.random.default_rng(seed), lengths, actors, jump))
-    for transition in given_:
+
+SEED, LENGTH = st.integers(0, 2**32), st.integers(0, 150)
+SHAPES = st.builds(Truth, capacity=st.integers(1, 30), stack=st.integers(1, 3), n_step=st.integers(1, 5))
+
+
+def make(truth, folder=None):
+    shape = {"stack": truth.stack, "n_step": truth.n_step, "discount": DISCOUNT}
+    return Replay(SPEC, ACTIONS, truth.capacity, folder=folder, **shape)
+
+
+def records(world, rng, count, labels=0.25):
+    for number in range(count):
+        yield world.any_label(rng, number) if rng.random() < labels else world.any_step(rng)
+
+
+@settings(max_examples=150, deadline=None)
+@given(SEED, LENGTH, SHAPES, st.sampled_from([0.0, 0.2, 0.6]))
+def test_every_sample_is_true(seed, length, truth, labels):
+    replay = make(truth)
+    for record in records(World(), np.random.default_rng(seed), length, labels):
+        truth.records.append(record)
+        give(replay, record)
+        if len(truth.records) % 40 == 0:
+            assert_holds(replay, truth)
+    assert_holds(replay, truth)
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+@settings(max_examples=40, deadline=None)
+@given(SEED, LENGTH, SHAPES)
+def test_a_restored_replay_holds_what_was_saved_and_goes_on_alike(on_disk, seed, length, truth):
+    """After a crash, from any of the three newest saves, however much was added since."""
+    rng, saves = np.random.default_rng(seed), []
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root) / "replay" if on_disk else None
+        replay = make(truth, folder)
+        for record in records(World(), rng, length):
+            if rng.random() < 0.1:
+                arrays, state = replay.save()
+                saves = [*saves[-2:], (arrays, through_json(state), list(truth.records))]
+            if rng.random() < 0.05 and saves:
+                saves = saves[: rng.integers(1, len(saves) + 1)]
+                arrays, state, kept = saves[-1]
+                truth.records = list(kept)
+                replay.close()
+                replay = make(truth, folder)
+                replay.restore(arrays, state)
+                assert_holds(replay, truth)
+            truth.records.append(record)
+            give(replay, record)
+        assert_holds(replay, truth)
+        replay.close()
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEED, LENGTH, LENGTH, SHAPES)
+def test_what_a_restored_replay_saves_is_the_same_to_the_bit(seed, before, after, truth):
+    world, rng = World(), np.random.default_rng(seed)
+    one, two = make(truth), make(truth)
+    for record in records(world, rng, before):
+        give(one, record)
+    arrays, state = one.save()
+    two.restore(arrays, through_json(state))
+    for record in records(world, rng, after):
+        give(one, record)
+        give(two, record)
+    (arrays, state), (others, other_state) = one.save(), two.save()
+    assert through_json(state) == through_json(other_state)
+    assert arrays.keys() == others.keys()
+    assert all(arrays[name].tobytes() == others[name].tobytes() for name in arrays)
+
+
+def steps(count, length=10, actor="actor0"):
+    world = World()
+    for number in range(count):
+        yield world.step(actor, "truncate" if number % length == length - 1 else "go on")
+
+
+def test_a_moment_is_stored_once():
+    """Ten moments and the first of the episode: eleven for ten transitions, not twenty, and a few bytes more."""
+    replay = Replay(SPEC, ACTIONS, 1_000_000)
+    for transition in steps(1000):
         replay.add(transition)
-    assert_holds(replay, given_[-capacity:])
+    images = sum(np.prod(shape) for _, shape in SPEC.images)
+    assert replay.nbytes < 1100 * images + 1000 * 200
 
 
-def test_episodes_of_one_step_leave_room_for_all():
-    """Two moments each, and none shared."""
-    replay = Replay(SPEC, 2, 300)
-    given_ = list(stream(np.random.default_rng(0), [1] * 900, 2))
-    for transition in given_:
+def test_a_stack_shows_moments_again_and_stores_none():
+    plain, stacked = Replay(SPEC, ACTIONS, 500), Replay(SPEC, ACTIONS, 500, stack=4)
+    for transition in steps(800):
+        plain.add(transition)
+        stacked.add(transition)
+    assert stacked.nbytes - plain.nbytes < 500 * 3 * 4 + 1000
+
+
+def test_what_is_forgotten_leaves_nothing_behind():
+    """After many episodes, labels and actors, what a save holds is no more than what the last ones need."""
+    replay, rng, world, sizes = Replay(SPEC, ACTIONS, 20), np.random.default_rng(0), World(), []
+    for number in range(3000):
+        record = world.any_label(rng, number) if rng.random() < 0.1 else world.any_step(rng)
+        known = not hasattr(record, "kind") or record.episode in {e for e, _, _ in world.now.values()}
+        if known:
+            give(replay, record)
+        if number % 1000 == 999:
+            arrays, state = replay.save()
+            sizes.append((len(through_json(state)["episodes"]), sum(a.nbytes for a in arrays.values()) // 1000))
+    assert max(episodes for episodes, _ in sizes) <= 23
+    assert replay.nbytes < 20 * 400
+
+
+def test_a_replay_on_disk_is_small_in_a_checkpoint(tmp_path):
+    replay = Replay(SPEC, ACTIONS, 500, folder=tmp_path)
+    for transition in steps(700):
         replay.add(transition)
-    assert_holds(replay, given_[-300:])
+    arrays, _ = replay.save()
+    assert not any(name.startswith("moments/") for name in arrays)
+    assert sum(array.nbytes for array in arrays.values()) < 500 * 100
+    replay.close()
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 2**32), st.integers(1, 30), st.integers(0, 40), st.integers(1, 40))
-def test_a_restored_replay_goes_on_as_the_saved_one(seed, capacity, before, after):
-    given_ = list(stream(np.random.default_rng(seed), [7] * 12, actors=2))
-    one, two = Replay(SPEC, 2, capacity), Replay(SPEC, 2, capacity)
-    for transition in given_[:before]:
-        one.add(transition)
-    two.restore(*one.save())
-    for transition in given_[before : before + after]:
-        one.add(transition)
-        two.add(transition)
-    assert_holds(two, given_[: before + after][-capacity:])
-    assert two.nbytes <= one.nbytes
+def test_a_replay_asks_for_a_checkpoint_while_much_of_its_disk_waits_for_one(tmp_path):
+    replay = Replay(SPEC, ACTIONS, 1200, folder=tmp_path)
+    stream = steps(5000)
+    for _ in range(1200):
+        replay.add(next(stream))
+    replay.save()
+    asked = []
+    for _ in range(1200):
+        replay.add(next(stream))
+        asked.append(replay.needs_checkpoint)
+    assert not any(asked[:900]) and asked[-1]
+    for _ in range(3):
+        replay.save()
+    assert not replay.needs_checkpoint
+    replay.close()
 
 
-def test_a_replay_of_other_observations_is_refused():
-    replay = Replay(SPEC, 2, 10)
-    for transition in stream(np.random.default_rng(0), [5]):
+def test_a_replay_of_another_form_is_refused():
+    replay = Replay(SPEC, ACTIONS, 10)
+    for transition in steps(5):
         replay.add(transition)
     arrays, state = replay.save()
-    with pytest.raises(DataError):
-        Replay(SPEC, 3, 10).restore(arrays, state)
-    with pytest.raises(DataError):
-        Replay(SPEC, 2, 3).restore(arrays, state)
-    with pytest.raises(DataError):
-        Replay(VECTORS, 2, 10).restore(arrays, state)
+    others = {
+        "other actions": Replay(SPEC, ACTIONS + 1, 10),
+        "another stack": Replay(SPEC, ACTIONS, 10, stack=2),
+        "room for 3": Replay(SPEC, ACTIONS, 3),
+        "this one shows": Replay(ObservationSpec((("pose", 2),)), ACTIONS, 10),
+    }
+    for words, other in others.items():
+        with pytest.raises(DataError, match=words):
+            other.restore(arrays, state)
 
 
-def sources(share):
-    online, demonstrations = Replay(VECTORS, 2, 50), Replay(VECTORS, 2, 50)
-    for i in range(30):
-        pose = {"pose": np.array([i, 0], np.float32)}
-        online.add(make_transition(i, observation=pose, following=pose, reward=0.0))
-        demonstrations.add(make_transition(i, observation=pose, following=pose, reward=1.0))
-    return {"demonstrations": (demonstrations, share), "online": (online, 1 - share)}
+def test_a_full_disk_changes_nothing(tmp_path, monkeypatch):
+    truth, stream = Truth(30), steps(50)
+    replay = make(truth, tmp_path)
+    for _ in range(25):
+        truth.records.append(next(stream))
+        replay.add(truth.records[-1])
+    late = next(stream)
+
+    def full(file, data, at):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(DataError, match="No space left"):
+        replay.add(late)
+    monkeypatch.undo()
+    assert_holds(replay, truth)
+    truth.records.append(late)
+    replay.add(late)
+    assert_holds(replay, truth)
+    replay.close()
 
 
-@pytest.mark.parametrize("share, expected", [(0.5, 5), (0.25, 2), (0.0, 0), (1.0, 10)])
-def test_every_slice_has_its_share_of_demonstrations(share, expected):
-    batch = Sampler(sources(share), 0).sample(7, 10)
-    assert batch.reward.shape == (7, 10) and batch.action.shape == (7, 10, 2)
-    np.testing.assert_array_equal(batch.reward.sum(1), expected)
-
-
-def test_all_rows_are_drawn_about_equally():
-    batch = Sampler(sources(0.5), 0).sample(100, 60)
-    counts = np.bincount(batch.observation["pose"][..., 0].astype(int).ravel(), minlength=30)
-    assert counts.min() > 130 and counts.max() < 270  # 200 expected, deviation 14
-
-
-def test_without_demonstrations_all_is_online():
-    filled = sources(0.5) | {"demonstrations": (Replay(VECTORS, 2, 1), 0.5)}
-    assert Sampler(filled, 0).sample(3, 8).reward.sum() == 0
-
-
-def test_sampling_is_a_function_of_the_seed():
-    one, two, other = (Sampler(sources(0.5), seed).sample(2, 8) for seed in (0, 0, 1))
-    np.testing.assert_array_equal(one.observation["pose"], two.observation["pose"])
-    assert not np.array_equal(one.observation["pose"], other.observation["pose"])
-    assert isinstance(one, Batch)
+def test_index_may_have_any_shape():
+    replay = Replay(SPEC, ACTIONS, 10, n_step=2, stack=2)
+    for transition in steps(10):
+        replay.add(transition)
+    batch, flat = replay.gather(np.arange(6).reshape(2, 1, 3)), replay.gather(np.arange(6))
+    assert batch.observation["front"].shape == (2, 1, 3, 2, 2, 2) and batch.reward.shape == (2, 1, 3)
+    np.testing.assert_array_equal(batch.observation["front"].reshape(6, 2, 2, 2), flat.observation["front"])
+    assert replay.gather(np.array(3)).action.shape == (ACTIONS,)
