@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_rl.agents import Policy
+from robot_rl.agents import FrameStack, Policy
 from robot_rl.config import LearnerConfig
 from robot_rl.data.transition import Observation, Transition
 from robot_rl.envs.robot_env import RobotEnv
@@ -105,6 +105,7 @@ class Actor:
         self._seed, self.name = seed, name
         self._identity = run or str(uuid.uuid4())
         self._episode = first_episode
+        self._frames = FrameStack(config.stack)
         self._key = jax.random.key(derive(seed, "actions"))
 
     def run(
@@ -140,6 +141,7 @@ class Actor:
         index, self._episode = self._episode, self._episode + 1
         observation: Observation
         observation, info = self._env.reset(seed=derive(self._seed, "train", index))
+        self._frames.begin()
         identity, began, total = episode_id(self._identity, self.name, index), info["stamp"], 0.0
         step, done = 0, False
         full: DiskError | None = None
@@ -186,7 +188,8 @@ class Actor:
         return transition, after
 
     def _propose(self, policy: Policy, observation: Observation, number: int) -> NDArray[np.float32]:
+        seen = self._frames(observation)
         if number < self._config.random_steps:
             rng = np.random.default_rng(derive(self._seed, "random", number))
             return rng.uniform(-1, 1, self._env.action_space.shape).astype(np.float32)
-        return policy.act(observation, fold_in(self._key, number))
+        return policy.act(seen, fold_in(self._key, number))

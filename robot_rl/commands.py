@@ -30,6 +30,7 @@ from robot_rl.sinks import open_sink
 from tasks.spec import CameraSpec, TaskSpec
 
 if TYPE_CHECKING:
+    from robot_rl.actor import Episode
     from robot_rl.envs import RobotEnv
     from robot_rl.evaluate import Act
 
@@ -144,7 +145,7 @@ def run_evaluation(
     env = open_env(config, seed=seed)
     try:
         with MetricsWriter(run.metrics) as metrics:
-            result, film = _evaluate(env, act, episodes, seed, run, metrics)
+            result, film = _evaluate(env, act, episodes, seed, run, metrics, config.learner.stack)
             cell = config.cell.name if config.cell else config.robot
             metrics.write("eval", **result, deterministic=not stochastic, cell=cell)
         _film(env.cell, film, run.video)
@@ -159,7 +160,7 @@ def run_evaluation(
 
 
 def _evaluate(
-    env: RobotEnv, act: Act, episodes: int, seed: int, run: RunFolder, metrics: MetricsWriter
+    env: RobotEnv, act: Act, episodes: int, seed: int, run: RunFolder, metrics: MetricsWriter, stack: int
 ) -> tuple[dict[str, Any], list[Array | Image]]:
     """The evaluation's summary, and of the first `FILMED` episodes the scene's states, or else the pictures seen."""
     from robot_rl.evaluate import evaluate
@@ -171,6 +172,9 @@ def _evaluate(
     def tell(number: int) -> None:
         metrics.write("phase", name="eval", done=number, total=episodes)
 
+    def on_episode(episode: Episode) -> None:
+        tell(next(done))
+
     def remember(episode: int, reading: Reading) -> None:
         if episode < FILMED and twin:
             film.append(env.cell.state_vector())  # type: ignore[attr-defined]
@@ -179,7 +183,7 @@ def _evaluate(
 
     tell(0)
     with LiveView(MetricsFollower(run.metrics), f"{env.task.name}  {run.path}"):
-        result = evaluate(env, act, episodes, seed, on_episode=lambda episode: tell(next(done)), on_reading=remember)
+        result = evaluate(env, act, episodes, seed, stack=stack, on_episode=on_episode, on_reading=remember)
     return result.summary(), film
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from controllers.interface import Reading
 from robot_rl.actor import Episode, fold_in
-from robot_rl.agents import Policy
+from robot_rl.agents import FrameStack, Policy
 from robot_rl.envs.robot_env import RobotEnv
 from robot_rl.seeds import derive
 
@@ -71,6 +71,7 @@ def evaluate(
     episodes: int,
     seed: int,
     *,
+    stack: int = 1,
     on_episode: Callable[[Episode], None] = lambda episode: None,
     on_reading: Callable[[int, Reading], None] = lambda episode, reading: None,
 ) -> Evaluation:
@@ -78,16 +79,19 @@ def evaluate(
 
     A success counts only where the task's `verify`, which knows the truth in the twin, agrees.
 
+    stack: how many successive observations `act` sees at once.
     on_reading sees every reading with its episode's index, for videos.
     """
     done: list[Episode] = []
     step = false = 0
+    frames = FrameStack(stack)
     for index in range(episodes):
         observation, info = env.reset(seed=derive(seed, "eval", index))
+        frames.begin()
         on_reading(index, env.reading)
         began, total, count, over = info["stamp"], 0.0, 0, False
         while not over:
-            observation, reward, terminated, truncated, info = env.step(act(observation, env.reading, step))
+            observation, reward, terminated, truncated, info = env.step(act(frames(observation), env.reading, step))
             on_reading(index, env.reading)
             total, count, step, over = total + reward, count + 1, step + 1, terminated or truncated
         fault = info.get("fault", "")

@@ -1,5 +1,7 @@
+import dataclasses
 import uuid
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -142,3 +144,22 @@ def test_a_full_disk_ends_the_episode_before_the_step_that_it_has_no_room_for(en
         Actor(env, Weights(env), sink, CONFIG, seed=7).run(100, on_episode=on_episode)
     assert [(episode.steps, episode.complete) for episode in episodes] == [(12, False)]
     assert len(sink.sent) == 12
+
+
+def test_the_policy_sees_the_last_observations_of_the_episode(env):
+    class Seeing(Weights):
+        seen: ClassVar[list] = []
+
+        def get(self, version):
+            return self, version
+
+        def act(self, observation, key):
+            self.seen.append(observation)
+            return np.zeros(env.action_space.shape, np.float32)
+
+    sink = Sink()
+    Actor(env, Seeing(env), sink, dataclasses.replace(CONFIG, stack=2), seed=7).run(12)
+    for transition, seen in zip(sink.sent[3:], Seeing.seen, strict=True):  # the first three are random
+        before = sink.sent[transition.sequence - 1] if transition.step else transition
+        for name, value in transition.observation.items():
+            np.testing.assert_array_equal(seen[name], np.concatenate([before.observation[name], value]))

@@ -65,7 +65,7 @@ class Moments:
         return self._slots.used * sum(column.rows[:1].nbytes for column in self._columns.values())
 
     def add(self, *observations: Observation) -> tuple[int, ...]:
-        """Store moments that nothing holds yet and return their slots. Raises `DataError` where the disk is full."""
+        """Store moments that nothing holds yet and return their slots. Raises `DiskError` where the disk is full."""
         if self._folder is not None and self._lock < 0:
             self._open(self._folder, fresh=True)
         slots = self._slots.take(len(observations))

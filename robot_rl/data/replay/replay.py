@@ -107,7 +107,7 @@ class Replay:
     def add(self, transition: Transition) -> None:
         """Store a transition, which `spec.check` must have passed, in place of the oldest when full.
 
-        Raises `DataError` where the disk is full; then nothing was added.
+        Raises `DiskError` where the disk is full; then nothing was added.
         """
         tail = self._tails.get(transition.actor)
         if tail is not None and not self._follows(transition, tail):

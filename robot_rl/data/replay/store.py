@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_rl.exceptions import DataError
+from robot_rl.exceptions import DataError, DiskError
 
 _MAP_NORESERVE = 0x4000  # Linux, all architectures; Python 3.11 lacks the name
 _GROWTH = 1.25
@@ -34,7 +34,7 @@ class Column(Protocol):
         ...
 
     def write(self, number: int, value: NDArray) -> None:
-        """Set one row. Raises `DataError` where there is no room."""
+        """Set one row. Raises `DiskError` where there is no room."""
         ...
 
     def sync(self) -> None:
@@ -116,5 +116,5 @@ class FileColumn:
         memory = mmap.mmap(self._file, rows * self._row, prot=mmap.PROT_READ)
         return np.ndarray((rows, *self._shape), self._dtype, buffer=memory)
 
-    def _full(self, error: OSError) -> DataError:
-        return DataError(f"{self.path} cannot be written ({error.strerror}); free space on its disk, then resume")
+    def _full(self, error: OSError) -> DiskError:
+        return DiskError(f"{self.path} cannot be written ({error.strerror}); free space on its disk, then resume")
