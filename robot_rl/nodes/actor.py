@@ -50,7 +50,7 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
     seen = ObservationSpec.of(example).stacked(config.learner.stack)
     weights = Downlink(host, uplink, seen, host.task.action_dim, owed=owed)
     uplink.meet(PATIENCE)  # before the robot moves: what it makes is taken
-    weights.any().act(example, jax.random.key(0))  # compiles, ahead of the clock
+    weights.any().act(seen.example(), jax.random.key(0))  # compiles, ahead of the clock
 
     def on_episode(episode: Episode) -> None:
         steps = uplink.next_sequence if config.actors == 1 else uplink.received  # of all actors
