@@ -1,0 +1,78 @@
+"""Episodes without holes: each step observes what the step before it led to, counted from 0."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from numpy.typing import NDArray
+
+from robot_rl.data.label import Labels
+from robot_rl.data.transition import Transition
+
+Moved = Callable[[Transition, Transition], None]
+"""Told of a step that has another place than before: as it was, and as it is."""
+
+
+def pieces(transitions: Iterable[Transition], moved: Moved | None = None) -> Iterator[Transition]:
+    """The same steps, but an episode with holes becomes several: `NAME`, `NAME.1`, `NAME.2`.
+
+    The last step before a hole is truncated. A journal stores a frame once, as next observation and observation, so a
+    step that observes otherwise than the one before it led to begins a piece too.
+    """
+    before: Transition | None = None  # as it was
+    held: Transition | None = None  # as it will be
+    piece = start = 0
+    for transition in transitions:
+        if before is None or transition.episode != before.episode:
+            piece, start = 0, transition.step
+        elif transition.step != before.step + 1 or not same_observation(
+            before.next_observation, transition.observation
+        ):
+            piece, start = piece + 1, transition.step
+            if held is not None and not held.terminated:
+                held = dataclasses.replace(held, truncated=True)
+        if held is not None:
+            yield held
+        before = held = transition
+        if piece or start:
+            name = f"{transition.episode}.{piece}" if piece else transition.episode
+            held = dataclasses.replace(transition, episode=name, step=transition.step - start)
+            if moved is not None:
+                moved(transition, held)
+    if held is not None:
+        yield held
+
+
+def same_observation(left: Mapping[str, NDArray], right: Mapping[str, NDArray]) -> bool:
+    """Whether two observations have the same values to the bit."""
+    return all(left[name].tobytes() == right[name].tobytes() for name in left)
+
+
+def kept(transitions: Iterable[Transition], keep: Callable[[Transition], bool]) -> Iterator[Transition]:
+    """The steps that are kept; the last one before steps that are not is truncated."""
+    held: Transition | None = None
+    for transition in transitions:
+        same = held is not None and held.episode == transition.episode
+        if keep(transition):
+            if held is not None:
+                yield held
+            held = transition
+        elif same and held is not None and not held.terminated:
+            held = dataclasses.replace(held, truncated=True)
+    if held is not None:
+        yield held
+
+
+def judged(transitions: Iterable[Transition], labels: Labels) -> Iterator[Transition]:
+    """The steps as labels have them: their rewards and successes, in pieces, without what is discarded."""
+
+    def relabelled() -> Iterator[Transition]:
+        for step in kept(transitions, lambda step: not labels.discarded(step.episode, step.step)):
+            yield dataclasses.replace(
+                step,
+                reward=labels.reward(step.episode, step.step, step.reward),
+                success=labels.success(step.episode, step.step, step.success),
+            )
+
+    return pieces(relabelled())

@@ -1,0 +1,96 @@
+"""Folders that are there as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from robot_rl.data.journal import Journal
+from robot_rl.data.label import Record
+from robot_rl.data.schema import Schema
+from robot_rl.data.transition import Transition
+from robot_rl.exceptions import DataError
+
+Progress = Callable[[int], None]
+"""Told how many records are done."""
+
+
+def refuse_taken(folder: Path) -> None:
+    """Raise `DataError` unless a new folder can be made at `folder`: nothing is ever overwritten."""
+    part = part_of(folder)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise DataError(f"{folder} exists already; name another folder, nothing is overwritten")
+    if part.exists():
+        raise DataError(f"{part} is there: another command is writing it, or did not end; wait for it, or remove it")
+
+
+def part_of(folder: Path) -> Path:
+    """Where the content of `folder` lies while it is being written."""
+    return folder.with_name(folder.name + ".part")
+
+
+@contextmanager
+def whole(folder: Path) -> Iterator[Path]:
+    """A folder to write to, which becomes `folder` if the block ends well and is removed if it does not.
+
+    Raises `DataError` where there is something already, or where the disk refuses.
+    """
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 (`resolve` would follow links)
+    refuse_taken(folder)
+    part = part_of(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part.mkdir()
+    except OSError as error:
+        raise DataError(f"{part} cannot be made: {error.strerror}") from error
+    try:
+        yield part
+        part.rename(folder)
+        _sync(folder.parent)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a new set holds."""
+
+    steps: int
+    episodes: int
+    labels: int
+
+
+def write_set(folder: Path, schema: Schema, records: Iterable[Record], progress: Progress | None = None) -> Written:
+    """Write a new journal, numbered anew; as a whole or not at all. Raises `DataError`."""
+    steps = labels = 0
+    episodes: set[str] = set()
+    with whole(folder) as part, Journal(part, schema, sync=False) as journal:
+        for record in records:
+            try:
+                journal.append(replace(record, sequence=journal.next_sequence))
+            except DataError as error:
+                raise DataError(f"step {record.step} of episode '{record.episode}': {error}") from error
+            if isinstance(record, Transition):
+                steps += 1
+                episodes.add(record.episode)
+            else:
+                labels += 1
+            if progress is not None:
+                progress(steps)
+        if not steps:
+            raise DataError(f"there is no step to write to {folder}")
+    return Written(steps, len(episodes), labels)
