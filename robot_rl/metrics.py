@@ -6,7 +6,8 @@ Every record has `kind` and `time` (s, Unix). The kinds, and their other keys:
     phase    name: demos | pretrain | train | eval; done, total: how far it is
     episode  step: environment steps so far; length; return; success (null: the end of the run cut it);
              intervened: steps a person made;
-             version: of the policy; robot_s: robot time of the episode, reset apart, s
+             version: of the policy; robot_s: robot time of the episode, reset apart, s;
+             sync_p99_ms: for how long 99 in 100 steps waited for the journal's disk, at most
     update   step: environment steps received; updates: critic updates so far; version; and the learner's own
              numbers (critic_loss, temperature, ...)
     eval     successes, episodes, deterministic, ... as `robot-rl eval` prints them

@@ -120,8 +120,8 @@ def first_episode(journal: Journal) -> int:
     return journal.episodes()
 
 
-def record_episode(metrics: MetricsWriter, episode: Episode, step: int, version: int) -> None:
-    """One `episode` record."""
+def record_episode(metrics: MetricsWriter, episode: Episode, step: int, version: int, journal: Journal) -> None:
+    """One `episode` record; journal: that the episode is in."""
     metrics.write(
         "episode",
         step=step,
@@ -130,6 +130,7 @@ def record_episode(metrics: MetricsWriter, episode: Episode, step: int, version:
         intervened=episode.interventions,
         version=version,
         robot_s=episode.cycle,
+        sync_p99_ms=round(1e3 * journal.sync_p99, 3),
         **{"return": episode.total},
     )
 
@@ -176,7 +177,7 @@ def train_inprocess(
         )
         actor.run(
             config.steps,
-            on_episode=lambda episode: record_episode(metrics, episode, link.next_sequence, learner.version),
+            on_episode=lambda episode: record_episode(metrics, episode, link.next_sequence, learner.version, journal),
             stop=stop,
         )
     finally:

@@ -94,7 +94,7 @@ def policy_from_bytes(message: bytes) -> tuple[Policy, int]:
         length = int.from_bytes(message[:8], "little")
         facts = json.loads(json.loads(message[8 : 8 + length])["__metadata__"]["policy"])
         digest = facts.pop("sha256")
-    except (SafetensorError, LookupError, ValueError, TypeError, AttributeError) as error:
+    except (SafetensorError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"the policy message of {len(message)} bytes does not decode ({error}); send it again"
         ) from error
@@ -103,9 +103,10 @@ def policy_from_bytes(message: bytes) -> tuple[Policy, int]:
     try:
         spec, hidden = _spec(facts["observation"]), tuple(int(size) for size in facts["hidden"])
         action_dim, version = int(facts["action_dim"]), int(facts["version"])
-    except (LookupError, ValueError, TypeError) as error:
+        shapes = _shapes(spec, action_dim, hidden)
+    except (LookupError, ValueError, TypeError, ArithmeticError) as error:
         raise DataError(f"the policy message lacks or garbles {error}; it comes from another release") from error
-    weights = from_named_leaves(_shapes(spec, action_dim, hidden), arrays)
+    weights = from_named_leaves(shapes, arrays)
     return Policy(**weights, spec=spec, action_dim=action_dim, hidden=hidden), version
 
 

@@ -54,7 +54,7 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
 
     def on_episode(episode: Episode) -> None:
         steps = uplink.next_sequence if config.actors == 1 else uplink.received  # of all actors
-        record_episode(metrics, episode, steps, weights.version)
+        record_episode(metrics, episode, steps, weights.version, journal)
         refused = sum(weights.refused.values()) + uplink.courier.refused
         host.status(
             "warn" if refused else "ok",
@@ -62,6 +62,7 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
             steps=uplink.next_sequence,
             episodes=episode.index + 1,
             pending=uplink.pending,
+            sync_p99_ms=round(1e3 * journal.sync_p99, 3),
             **{"refused: answers": uplink.courier.refused},
             **{f"refused: weights, {reason}": count for reason, count in weights.refused.items()},
         )
