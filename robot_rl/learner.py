@@ -63,8 +63,7 @@ class Learner:
         self.config = config
         self.spec = ObservationSpec.of(observation)
         self.action_dim = action_dim
-        seen = self.spec.stacked(settings.stack).example()
-        self.agent = make_agent(config.agent, settings, seen, action_dim, config.seed)
+        self.agent = make_agent(config.agent, settings, observation, action_dim, config.seed)
         self.version = 0
         self.experience = Experience(config, self.spec, action_dim, replay)
         self.returns = Returns()

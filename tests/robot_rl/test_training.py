@@ -144,3 +144,13 @@ def test_a_run_without_a_checkpoint_has_no_policy(tmp_path):
     _, run = begin(tmp_path / "fresh")
     with pytest.raises(DataError, match="no checkpoint yet; train it first"):
         newest_policy(run)
+
+
+def test_a_policy_can_look_back_and_sum_rewards(tmp_path):
+    layer = {"steps": 90, "demos": "2", "learner": SMALL | {"stack": 3, "n_step": 3}}
+    (config, one), (_, two) = begin(tmp_path / "one", **layer), begin(tmp_path / "two", **layer)
+    policies = [train(config, run)[1] for run in (one, two)]
+    assert weights(policies[0]) == weights(policies[1])
+    assert dict(policies[0].spec.vectors)["tool_position"] == 9
+    steps, _ = train(dataclasses.replace(config, steps=110), two)
+    assert [step.sequence for step in steps] == list(range(110))
