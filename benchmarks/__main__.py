@@ -7,7 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-HELPERS = {"__init__", "__main__", "adversary", "client_franky", "common", "driver", "reflexes", "stops"}
+HELPERS = {
+    "__init__",
+    "__main__",
+    "adversary",
+    "cable",
+    "client_franky",
+    "common",
+    "driver",
+    "reflexes",
+    "stand_in",
+    "stops",
+}
 
 
 def names() -> list[str]:
