@@ -44,10 +44,14 @@ class Intake:
         """Raise what ended the thread, for a person to mend."""
         self._worker.check()
 
-    def close(self) -> None:
+    def finish(self) -> None:
         """End the thread, once what has come was taken in."""
-        self._worker.close()
+        self.close()
         self._take_in()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._worker.close()
 
     def answer(self) -> None:
         """Tell every actor that was heard what is wanted now: there is room again."""
@@ -102,10 +106,14 @@ class LearnerNode:
 
     def finish(self) -> None:
         """Learn what is due: a lockstep run ends with the same weights whenever the end was noticed."""
-        self._intake.close()
+        self._intake.finish()
         cloning = self._host.config.agent == "bc"  # its one block is the whole of it
         while (self._host.lockstep or cloning) and self._learner.ready():
             self._learn_block()
+
+    def close(self) -> None:
+        """Take nothing more: what is behind the topics may go."""
+        self._intake.close()
 
     def _learn_block(self) -> None:
         metrics = self._learner.update_block()
@@ -145,4 +153,5 @@ def main(run: Path, ros_args: list[str]) -> None:
             report.save(learner)
             raise
         finally:
+            node.close()
             learner.close()
