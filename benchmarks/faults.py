@@ -70,7 +70,7 @@ class Storm:
             if process.poll() is not None:
                 raise RuntimeError(f"{part} ended with {process.returncode}; see {self._log(part)}")
 
-    def recover(self, timeout: float = 60.0) -> None:
+    def recover(self, timeout: float = 300.0) -> None:
         """Wait until every actor's journal has grown by a few steps."""
         folders = [journal_folder(self._run, part) for part in self._steps]
         goals, end = [size(folder) + GROWTH for folder in folders], time.monotonic() + timeout

@@ -35,6 +35,7 @@ from robot_rl.graph import whole_graph
 from robot_rl.learner import Learner
 from robot_rl.lifeline import die_with_parent
 from robot_rl.metrics import MetricsWriter
+from robot_rl.nets.compile import enable_compile_cache
 from robot_rl.nodes.environment import network_environment
 from robot_rl.resume import resume
 from robot_rl.runs import RunFolder
@@ -208,6 +209,7 @@ def learn(run: Path, note: bool) -> None:
     from robot_rl.nodes.base import hosting
     from robot_rl.nodes.learner import LearnerNode
 
+    enable_compile_cache()
     with hosting("learner", run) as host, MetricsWriter(host.run.metrics) as metrics:
         learner = make_idle_learner(host.config, host.run)
         learner.arrivals = host.run.path / ARRIVALS if note else None
@@ -235,7 +237,7 @@ def act(run: Path, name: str, rate: float, steps: int) -> None:
         script = Script(schema, name, host.run.identity)
         uplink = Uplink(host, journal, name)
         try:
-            uplink.meet(60.0)
+            uplink.meet(300.0)
             settle_memory()
             due = time.monotonic()
             while uplink.next_sequence < steps:
