@@ -160,8 +160,12 @@ class Supervisor:
         clean_shared_memory()
         log = self._logs / f"{name}.log"
         if code == USER_ERROR:
-            unsaid = f"the node {name} needs a person and could not say why; is the disk of {self._run} full?"
-            raise GraphError(words.splitlines()[-1] if words else unsaid)
+            unsaid = "its log has no room for the reason: free space on the disk of"
+            raise GraphError(
+                words.splitlines()[-1]
+                if words
+                else f"the node {name} needs a person, and {unsaid} {self._run}, then go on with --resume"
+            )
         if not running.node.restart:
             raise GraphError(f"the node {name} {how}, and restarting it is not safe; see {log}, then use --resume.")
         now = time.monotonic()

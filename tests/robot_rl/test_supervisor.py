@@ -111,7 +111,10 @@ def test_what_a_person_must_mend_ends_the_run_with_its_sentence(tmp_path):
 
 def test_a_node_that_cannot_say_what_must_be_mended_ends_the_run_too(tmp_path):
     graph = Graph(tmp_path, {"actor": "import sys; sys.exit(2)"}, grace=5.0)
-    with pytest.raises(GraphError, match="actor needs a person .* full"), graph.supervisor:
+    with (
+        pytest.raises(GraphError, match="actor needs a person, .* free space on the disk of .* --resume"),
+        graph.supervisor,
+    ):
         watch(graph)
 
 
