@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robot_rl.data.lerobot.layout import EPISODES, TASKS, Feature, Info, Shard
+from robot_rl.data.lerobot.layout import EPISODES, STATS, TASKS, Feature, Info, Shard
 from robot_rl.data.lerobot.libraries import parquet, table_errors
 from robot_rl.data.lerobot.video import VideoReader, decode_picture
 from robot_rl.exceptions import DataError
@@ -57,6 +58,15 @@ class Dataset:
                 f"the dataset {self.folder} has no feature '{name}'; it has {', '.join(self.info.features)}"
             )
         return self.info.features[name]
+
+    def stats(self) -> dict[str, dict[str, NDArray]]:
+        """`meta/stats.json`: feature to statistic to values; empty where it is missing, as LeRobot allows."""
+        path = self.folder / STATS
+        try:
+            found = json.loads(path.read_text()) if path.exists() else {}
+            return {name: {what: np.array(value, np.float64) for what, value in found[name].items()} for name in found}
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise DataError(f"{path} cannot be read ({_brief(error)}); fetch it again") from error
 
     def rows(self, names: Sequence[str]) -> Iterator[tuple[Episode, Row]]:
         """Every frame in order, with these features. Raises `DataError` for damage; what came before it is sound."""
@@ -183,6 +193,8 @@ def _values(column: Any, feature: Feature) -> NDArray | list[Any]:
     if hasattr(column, "storage"):  # the `datasets` library's own types of more than one axis
         column = column.storage
     while hasattr(column, "flatten") and hasattr(column.type, "value_type"):
+        if hasattr(column, "value_lengths") and len(column.value_lengths().unique()) > 1:
+            raise DataError(f"'{feature.name}' does not hold {feature.shape} in every row")
         column = column.flatten()
     if column.null_count:
         raise DataError(f"'{feature.name}' has {column.null_count} empty elements")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import logging
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from robot_rl.data.formats.mapping import Scale
 from robot_rl.data.formats.whole import Progress, write_set
 from robot_rl.data.label import Label, Record
 from robot_rl.data.lerobot.dataset import Dataset, Episode, Row
@@ -24,7 +22,6 @@ SOURCE = "dataset"
 """Who judged, in the labels that stand for `next.*` that differs from `raw.*`."""
 
 _NAMESPACE = uuid.UUID("5f0c9f5e-6a3d-4e0e-9a57-3c1d0f6f2a10")
-_log = logging.getLogger(__name__)
 
 
 def import_lerobot(
@@ -33,16 +30,19 @@ def import_lerobot(
     feature_map: Mapping[str, str] | None = None,
     *,
     schema: Schema | None = None,
+    scale: Scale | None = None,
+    size: tuple[int, int] | None = None,
     progress: Progress | None = None,
 ) -> int:
     """Write a dataset's transitions as a new journal and return how many they are.
 
     feature_map: our name to the dataset's feature, see `robot_rl.data.lerobot.mapping`. schema: what the records must
-    be, for use beside an environment's own; None: as the dataset has it. `into` appears when all was read; a damaged
-    dataset leaves none. Raises `DataError`.
+    be, for use beside an environment's own; None: as the dataset has it. scale: bounds of its actions, which become
+    -1 and 1; without, they must be within [-1, 1]. size: (h, w) that images are brought to. `into` appears when all
+    was read; a damaged dataset leaves none. Raises `DataError`.
     """
     dataset = Dataset(folder)
-    plan = make_plan(dataset, feature_map or {}, schema)
+    plan = make_plan(dataset, feature_map or {}, schema, scale, size)
     return write_set(into, plan.schema, read_records(dataset, plan), progress).steps
 
 
@@ -59,8 +59,6 @@ def read_records(dataset: Dataset, plan: Plan) -> Iterator[Record]:
     if held is not None:
         yield from found.add(*held, None, None)
     yield from found.end()
-    if found.largest > 1.0:
-        _log.warning("%s: actions reach %.4g, and agents act within [-1, 1]", dataset.folder, found.largest)
 
 
 class _Transitions:
@@ -76,7 +74,6 @@ class _Transitions:
         self._pending: tuple[Transition, list[Label]] | None = None
         self._part = self._step = 0
         self._began: int | None = None
-        self.largest = 0.0
 
     def add(
         self, episode: Episode, row: Row, seen: Observation, after: Row | None, seen_after: Observation | None
@@ -130,7 +127,6 @@ class _Transitions:
             "policy_version": 0,
         } | self._plan.values(row)
         values.setdefault("policy_action", values["action"])
-        self.largest = max(self.largest, float(np.abs(values["action"]).max()))
         return Transition(
             sequence=0, observation=seen, next_observation=seen_after, terminated=False, truncated=False, **values
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_rl.data.demos import check_same
+from robot_rl.data.formats.intake import TOLERANCE, resize, scaled
+from robot_rl.data.formats.mapping import Scale
 from robot_rl.data.lerobot.dataset import Dataset, Row
 from robot_rl.data.lerobot.features import FLAT, IMAGES, camera, exported_schema, groups, size
 from robot_rl.data.lerobot.layout import Feature
@@ -49,24 +51,31 @@ OWN = {
 }
 """Further ones, or others, in a dataset that was exported here."""
 
-_FLAGS = ("intervened", "success")
+_ACTIONS = ("action", "policy_action")
 _ENDS = ("done", "terminated", "truncated")
+_KINDS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("intervened", "success"), bool),
+    **dict.fromkeys(("reward", "stamp", "next_stamp"), float),
+    **dict.fromkeys(("step", "policy_version"), int),
+}
 _SLICE = re.compile(r"(.+)\[(\d+):(\d+)\]")
 
 
 @dataclass(frozen=True)
 class Source:
-    """A feature, or its elements from `start` to before `stop`."""
+    """A feature, or its elements from `start` to before `stop`; size: (h, w) that an image is brought to."""
 
     feature: Feature
     start: int = 0
     stop: int | None = None
+    size: tuple[int, int] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Of what it gives."""
         if self.feature.is_image:
-            return (*self.feature.image_shape[:2], 3 if self.feature.dtype == "video" else self.feature.image_shape[2])
+            height, width, channels = self.feature.image_shape
+            return (*(self.size or (height, width)), 3 if self.feature.dtype == "video" else channels)
         return self.feature.shape if self.stop is None else (self.stop - self.start,)
 
     def of(self, row: Row) -> Any:
@@ -75,10 +84,10 @@ class Source:
         return value if self.stop is None else np.ravel(value)[self.start : self.stop]
 
     @classmethod
-    def parse(cls, text: str, dataset: Dataset) -> Source:
+    def parse(cls, text: str, dataset: Dataset, image_size: tuple[int, int] | None = None) -> Source:
         """What the right side of a map means. Raises `DataError`."""
         if text in dataset.info.features or not (match := _SLICE.fullmatch(text)):
-            return cls(dataset.feature(text))
+            return cls(dataset.feature(text), size=image_size)
         feature, start, stop = dataset.feature(match[1]), int(match[2]), int(match[3])
         if not feature.is_number or not start < stop <= math.prod(feature.shape):
             raise DataError(f"'{text}' is no part of '{feature.name}', which is {feature.dtype} {feature.shape}")
@@ -93,6 +102,7 @@ class Plan:
     observations: tuple[tuple[Field, Source], ...]
     sources: Mapping[str, Source]
     exported: bool
+    scale: Scale
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -125,24 +135,24 @@ class Plan:
         return done, False
 
     def values(self, row: Row) -> dict[str, Any]:
-        """The members of a transition that the row has, besides observations and its end."""
+        """The members of a transition that the row has, besides observations and its end. Raises `DataError`."""
         values: dict[str, Any] = {}
         for name, source in self.sources.items():
             if name in _ENDS:
                 continue
             value = source.of(row)
-            if name in ("action", "policy_action", "clamped"):
-                values[name] = np.ravel(value).astype(np.float32)
-            elif name in _FLAGS:
-                values[name] = bool(np.all(value))
+            if name in _ACTIONS:
+                values[name] = self._action(value, name)
+            elif name == "clamped":
+                values[name] = np.array(value, np.float32)
             else:
-                values[name] = value if isinstance(value, str) else np.ravel(value)[0].item()
-        for name in ("step", "policy_version"):
-            if name in values:
-                values[name] = int(values[name])
-        if "reward" in values:
-            values["reward"] = float(values["reward"])
+                values[name] = value if isinstance(value, str) else _KINDS[name](np.ravel(value)[0])
         return values
+
+    def _action(self, value: NDArray, name: str) -> NDArray[np.float32]:
+        if self.exported and not self.scale.low:
+            return np.array(value, np.float32).reshape(-1)
+        return scaled(np.reshape(value, (1, -1)), self.scale, f"'{self.sources[name].feature.name}'")[0]
 
     def judged(self, row: Row) -> dict[str, float]:
         """A label's kind to its value, where what holds of an exported row is not what was recorded."""
@@ -159,34 +169,72 @@ class Plan:
 
 def _fit(value: Any, field: Field) -> NDArray:
     if field.is_image:
-        return np.ascontiguousarray(value[..., : field.shape[2]])
+        image = np.ascontiguousarray(value[..., : field.shape[2]])
+        return image if image.shape == field.shape else resize(image, (field.shape[0], field.shape[1]))
     return np.array(value, field.dtype).reshape(field.shape)
 
 
-def make_plan(dataset: Dataset, feature_map: Mapping[str, str], schema: Schema | None = None) -> Plan:
-    """The plan for a dataset. Raises `DataError` for what it lacks, and for what does not fit the schema."""
-    known = dataset.info.features
+def make_plan(
+    dataset: Dataset,
+    feature_map: Mapping[str, str],
+    schema: Schema | None = None,
+    scale: Scale | None = None,
+    size: tuple[int, int] | None = None,
+) -> Plan:
+    """The plan for a dataset. Raises `DataError` for what it lacks, and for what does not fit the schema.
+
+    scale: the bounds of the dataset's actions, which become -1 and 1, and their names. size: (h, w) of the images.
+    """
+    known, scale = dataset.info.features, scale or Scale()
     exported = all(feature.name in known for feature in FLAT)
+    sources = _sources(dataset, {name: text for name, text in feature_map.items() if name in DEFAULTS}, exported)
+    seen = {name: Source.parse(text, dataset, size) for name, text in feature_map.items() if name not in DEFAULTS}
+    own = exported_schema(known) if exported and not seen and size is None else None
+    if own is not None:
+        if schema is not None:
+            check_same(own, schema, f"the frames of {dataset.folder}")
+        return Plan(own, tuple(_exported(dataset, own)), sources, exported, scale)
+    action = sources["action"]
+    if not exported and not scale.low:
+        _check_bounds(dataset, action)
+    places = seen or _found(dataset, size)
+    found = schema or _schema(dataset, places, action, scale.names)
+    if math.prod(action.shape) != len(found.actions):
+        raise DataError(f"'{action.feature.name}' is {action.shape}; the actions are {', '.join(found.actions)}")
+    observations = tuple((field, _place(field, places, dataset)) for field in found.observation)
+    return Plan(found, observations, sources, exported, scale)
+
+
+def _sources(dataset: Dataset, mapped: Mapping[str, str], exported: bool) -> dict[str, Source]:
+    """Where everything but observations comes from."""
+    known = dataset.info.features
     defaults = {**DEFAULTS, **OWN} if exported else DEFAULTS
-    texts = {name: text for name, text in defaults.items() if text in known}
-    texts |= {name: text for name, text in feature_map.items() if name in DEFAULTS}
+    texts = {name: text for name, text in defaults.items() if text in known} | dict(mapped)
     if "action" not in texts:
         raise DataError(f"the dataset {dataset.folder} has no 'action'; map one of these to it: {', '.join(known)}")
     sources = {name: Source.parse(text, dataset) for name, text in texts.items()}
     for name, source in sources.items():
         if not source.feature.is_number and name not in ("episode", "actor"):
             raise DataError(f"'{source.feature.name}' is {source.feature.dtype}, and {name} must be numbers")
-    seen = {name: Source.parse(text, dataset) for name, text in feature_map.items() if name not in DEFAULTS}
-    own = exported_schema(known) if exported and not seen else None
-    if own is not None:
-        if schema is not None:
-            check_same(own, schema, f"the frames of {dataset.folder}")
-        return Plan(own, tuple(_exported(dataset, own)), sources, exported)
-    found = schema or _schema(dataset, seen, sources["action"])
-    if math.prod(sources["action"].shape) != len(found.actions):
-        raise DataError(f"'{texts['action']}' is {sources['action'].shape}; the actions are {', '.join(found.actions)}")
-    places = seen or _found(dataset)
-    return Plan(found, tuple((field, _place(field, places, dataset)) for field in found.observation), sources, exported)
+        if name not in (*_ACTIONS, "clamped") and math.prod(source.shape) != 1:
+            raise DataError(f"'{source.feature.name}' is {source.shape}, and {name} is one number")
+    return sources
+
+
+def _check_bounds(dataset: Dataset, action: Source) -> None:
+    """Raise `DataError` where the dataset's own statistics say that its actions are not within [-1, 1]."""
+    stats = dataset.stats().get(action.feature.name, {})
+    if not {"min", "max"} <= stats.keys():
+        return
+    low, high = (np.ravel(stats[name])[action.start : action.stop] for name in ("min", "max"))
+    if (low < -1 - TOLERANCE).any() or (high > 1 + TOLERANCE).any():
+        bounds = ", ".join(
+            f"{name}: [{', '.join(f'{x:.5g}' for x in side)}]" for name, side in (("low", low), ("high", high))
+        )
+        raise DataError(
+            f"the actions of {dataset.folder} are not within [-1, 1]; give their bounds in the map, those of the robot "
+            f"or what the dataset reaches: action: {{{bounds}}}"
+        )
 
 
 def _exported(dataset: Dataset, schema: Schema) -> Iterator[tuple[Field, Source]]:
@@ -200,13 +248,13 @@ def _exported(dataset: Dataset, schema: Schema) -> Iterator[tuple[Field, Source]
         yield field, Source(dataset.feature(camera(field)))
 
 
-def _found(dataset: Dataset) -> dict[str, Source]:
+def _found(dataset: Dataset, image_size: tuple[int, int] | None) -> dict[str, Source]:
     """What another's dataset observes, by names of ours: numbers and colour images; several tasks by their number."""
     sources = {}
     for name, feature in dataset.info.features.items():
         if name.startswith("observation.") and not feature.is_depth and (feature.is_image or feature.is_number):
             short = name.removeprefix(IMAGES) if name.startswith(IMAGES) else name.removeprefix("observation.")
-            sources[short if short not in sources else name] = Source(feature)
+            sources[short if short not in sources else name] = Source(feature, size=image_size)
     if len(dataset.tasks) > 1:
         sources["task_index"] = Source(dataset.feature("task_index"))
     if not sources:
@@ -215,15 +263,15 @@ def _found(dataset: Dataset) -> dict[str, Source]:
     return sources
 
 
-def _schema(dataset: Dataset, seen: Mapping[str, Source], action: Source) -> Schema:
+def _schema(dataset: Dataset, places: Mapping[str, Source], action: Source, names: Sequence[str]) -> Schema:
     """The schema of another's dataset: measurements become float32, images stay what they are."""
-    fields = tuple(_field(name, source) for name, source in sorted((seen or _found(dataset)).items()))
-    names = action.feature.names if action.stop is None else None
+    fields = tuple(_field(name, source) for name, source in sorted(places.items()))
     count = math.prod(action.shape)
-    if names is None or len(names) != count:
-        names = tuple(f"action_{index}" for index in range(count))
+    names = names or (action.feature.names if action.stop is None else None) or ()
+    if len(names) != count:
+        names = [f"action_{index}" for index in range(count)]
     more = f" and {len(dataset.tasks) - 1} more" if len(dataset.tasks) > 1 else ""
-    return Schema((dataset.tasks[0] if dataset.tasks else dataset.folder.name) + more, fields, names)
+    return Schema((dataset.tasks[0] if dataset.tasks else dataset.folder.name) + more, fields, tuple(names))
 
 
 def _field(name: str, source: Source) -> Field:
