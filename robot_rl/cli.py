@@ -12,6 +12,7 @@ import robot_rl
 from controllers.emulators.fci import add_options as add_emulator_options
 from controllers.exceptions import ControllersError
 from robot_rl.config import CHANGEABLE, RunConfig, effective, in_cell, read_overrides, save_config, to_yaml
+from robot_rl.data.commands import add_data
 from robot_rl.disk import disk_errors
 from robot_rl.exceptions import ConfigError, RobotRLError
 from robot_rl.options import Parser, add_run_options, given, parse
@@ -75,6 +76,9 @@ def _add_learning(command: Callable[[str, str, Any, str], Parser]) -> None:
     part = command("demos", "TASK", demos, "record demonstrations with a task's scripted expert")
     part.add_argument("task", metavar="TASK", help="`robot-rl tasks` lists them")
     add_run_options(part, ("cell", "robot", "clock", "obs", "demos", "seed", "run"))
+
+    what = "look into recorded experience, verify, export, import, merge and trim it"
+    add_data(command("data", "COMMAND", lambda options: 0, what))
 
     part = command("tasks", "", list_tasks, "list the tasks")
     part.add_argument("--json", action="store_true", help="print one JSON object")

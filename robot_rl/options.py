@@ -16,10 +16,14 @@ from robot_rl.exceptions import ConfigError
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse without abbreviations, whose errors are `ConfigError`s of one sentence."""
+    """argparse without abbreviations, whose errors are `ConfigError`s of one sentence.
+
+    parts: the commands of a command that has some, by name.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, **settings)
+        self.parts: dict[str, Parser] = {}
 
     def error(self, message: str) -> NoReturn:
         missing = re.match(r"argument (\S+): expected one argument", message)
@@ -77,9 +81,16 @@ def parse(parser: argparse.ArgumentParser, commands: dict[str, Parser], argument
     """The parsed arguments. Raises `ConfigError` naming an unknown command or option and the choices."""
     if arguments and not arguments[0].startswith("-") and arguments[0] not in commands:
         raise ConfigError(f"unknown command {arguments[0]!r}; {suggest(arguments[0], commands)}.")
+    command = commands.get(arguments[0]) if arguments else None
+    if command is not None and command.parts and len(arguments) > 1 and not arguments[1].startswith("-"):
+        if arguments[1] not in command.parts:
+            raise ConfigError(
+                f"unknown command '{arguments[0]} {arguments[1]}'; {suggest(arguments[1], command.parts)}."
+            )
+        command = command.parts[arguments[1]]
     options, rest = parser.parse_known_args([_normal(argument) for argument in arguments])
     if rest:
-        raise _unknown(rest[0], commands.get(arguments[0]), parser)
+        raise _unknown(rest[0], command, parser)
     return options
 
 

@@ -11,7 +11,7 @@ from robot_rl.cli import main
 from robot_rl.config import RunConfig, load_config
 from robot_rl.runs import RunFolder
 
-COMMANDS = ["train", "eval", "demos", "tasks", "node", "doctor"]
+COMMANDS = ["train", "eval", "demos", "data", "tasks", "node", "doctor"]
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def test_help_is_quick_and_loads_nothing_heavy():
 
 
 BAD = [
-    (["trian"], "unknown command 'trian'; did you mean train? Choices: train, eval, demos, tasks, node, doctor"),
+    (["trian"], "unknown command 'trian'; did you mean train? Choices: train, eval, demos, data, tasks, node, doctor"),
     (["train"], "`robot-rl train` needs TASK"),
     (["train", "peg_inser"], "peg_inser"),
     (["train", "reach", "--stepz", "5"], "unknown option --stepz; did you mean --steps? Choices: "),

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 from robot_rl.data.codec import decode
 from robot_rl.data.demos import check_same
@@ -49,6 +52,14 @@ class Experience:
         """Every step as it was recorded."""
         for reader in self.readers:
             yield from reader.read()
+
+    def rate(self) -> float:
+        """Steps a second, by the stamps of the first of them. Raises `DataError` where they tell none."""
+        periods = [step.next_stamp - step.stamp for step in islice(self.steps(), 100)]
+        period = float(np.median(periods)) if periods else 0.0
+        if period <= 0:
+            raise DataError(f"{self.path} does not show its rate: a step takes {period} s; say it with --fps")
+        return round(1 / period, 3)
 
     def judged(self) -> Iterator[Transition]:
         """The steps as the labels have them: what an export holds."""

@@ -1,11 +1,11 @@
-"""What a path holds, and its import: everything becomes a journal, which `--demos` takes."""
+"""What a path holds; what comes in becomes a journal, which `--demos` takes, and what goes out another format."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from robot_rl.data.formats.experience import journals
+from robot_rl.data.formats.experience import Experience, journals
 from robot_rl.data.formats.intake import Notices, Source, Want
 from robot_rl.data.formats.whole import Progress, Written, refuse_taken, write_set
 from robot_rl.exceptions import DataError
@@ -87,3 +87,45 @@ def import_data(
     with open_source(path, want, kind) as source:
         written = write_set(into, source.schema, source.transitions, progress)
         return written, source.notices
+
+
+def import_any(
+    path: Path, into: Path, want: Want, kind: str, progress: Progress | None = None
+) -> tuple[int, list[str]]:
+    """As `import_data`, LeRobotDatasets too: how many steps, and what a person should know."""
+    if kind != "lerobot":
+        written, notices = import_data(path, into, want, kind, progress)
+        return written.steps, notices.lines()
+    from robot_rl.data.lerobot.importing import import_lerobot
+
+    if want.size is not None or want.map.scale.low or want.map.scale.names or want.map.rate is not None:
+        raise DataError(f"{path} is a LeRobotDataset, of which a map names features only; leave the rest out")
+    refuse_taken(into)
+    return import_lerobot(path, into, want.map.names or None, schema=want.schema, progress=progress), []
+
+
+def export_data(
+    experience: Experience,
+    folder: Path,
+    form: str,
+    rate: float | None = None,
+    lossless: bool = False,
+    progress: Progress | None = None,
+) -> int:
+    """Write what the labels leave of it in another format (lerobot, mcap, hdf5); how many steps. Raises `DataError`.
+
+    rate: Hz that the format is told, in place of the stamps'. lossless: LeRobot's pictures as PNG, not as video.
+    """
+    refuse_taken(folder)
+    if form == "mcap":
+        from robot_rl.data.formats.ros_export import export_bag
+
+        return export_bag(experience.schema, experience.judged(), folder, progress).steps
+    if form == "hdf5":
+        from robot_rl.data.formats.robomimic_export import export_robomimic
+
+        rate = rate or experience.rate()
+        return export_robomimic(experience.schema, experience.judged(), folder, rate, progress).steps
+    from robot_rl.data.lerobot.exporting import export_lerobot
+
+    return export_lerobot(experience.readers, folder, fps=rate, lossless=lossless, progress=progress)

@@ -18,23 +18,28 @@ class Rule:
     """How a name is sampled.
 
     shift: ns behind the tick at which it is taken. needed: no tick without it, nor with one that is stale. hold: it is
-    never stale. event: every one since the tick before counts, not the newest alone.
+    never stale. event: every one since the tick before counts, not the newest alone. restart: it ends the ticks, and
+    they begin anew with what comes after it.
     """
 
     shift: int = 0
     needed: bool = False
     hold: bool = False
     event: bool = False
+    restart: bool = False
 
 
 @dataclass(frozen=True)
 class Tick(Generic[Value]):
-    """stamp: ns. values: by name. events: those since the tick before, oldest first. first: no tick joins it before."""
+    """stamp: ns. values: by name. events: those since the tick before, oldest first.
+
+    begins: empty where a tick joins it before, else why not: `start`, `silence` or `restart`.
+    """
 
     stamp: int
     values: Mapping[str, Value]
     events: Mapping[str, list[Value]]
-    first: bool
+    begins: str
 
 
 def resample(
@@ -49,7 +54,7 @@ def resample(
     end = 0
     for name, stamp, value in messages:
         end = max(end, stamp)
-        yield from clock.before(stamp)
+        yield from clock.before(stamp + rules[name].restart)
         clock.take(name, stamp, value)
     yield from clock.before(end + 1)
 
@@ -64,9 +69,12 @@ class _Clock(Generic[Value]):
         self._events: deque[tuple[str, int, Value]] = deque()
         self._start: int | None = None
         self._index = 0
+        self._why = "start"
 
     def take(self, name: str, stamp: int, value: Value) -> None:
         """A message, not older than those before it."""
+        if self._rules[name].restart:
+            self._stop("restart", stamp)
         self._came[name].append((stamp, value))
         if self._start is not None:
             if self._rules[name].event:
@@ -85,14 +93,18 @@ class _Clock(Generic[Value]):
             if tick + self._reach >= stamp:
                 return
             if any(self._stale(name, tick) for name, rule in self._rules.items() if rule.needed):
-                self._start = None  # begin anew when all have come again
-                self._events.clear()
-                for name, items in self._came.items():
-                    if not self._rules[name].hold:
-                        items.clear()
+                self._stop("silence", stamp)
                 return
             yield self._sample(tick)
             self._index += 1
+
+    def _stop(self, why: str, stamp: int) -> None:
+        """Begin anew when all have come again, from `stamp` on."""
+        self._start, self._why = None, why
+        self._events.clear()
+        for name, items in self._came.items():
+            while items and items[0][0] < stamp and not self._rules[name].hold:
+                items.popleft()
 
     def _stale(self, name: str, tick: int) -> bool:
         rule = self._rules[name]
@@ -113,4 +125,4 @@ class _Clock(Generic[Value]):
             name, _, value = self._events.popleft()
             events[name].append(value)
         values = {name: newest[1] for name, newest in found.items() if newest is not None}
-        return Tick(tick, values, events, self._index == 0)
+        return Tick(tick, values, events, self._why if self._index == 0 else "")

@@ -25,6 +25,7 @@ from robot_rl.data.transition import Transition
 from robot_rl.exceptions import DataError
 
 FLAGS = ("terminated", "truncated", "success", "intervened")
+EPISODE = "step/episode"
 _PROBE = 100_000
 """Messages that are looked through for the first of every topic."""
 
@@ -98,7 +99,7 @@ def _first_values(bag: Bag, named: dict[str, Signal]) -> dict[str, NDArray | Non
     for count, message in enumerate(bag.messages(topics)):
         for name in [name for name, signal in missing.items() if signal.topic == message.topic]:
             signal = missing.pop(name)
-            found[name] = None if name == "step/episode" else bag.value(message, signal)
+            found[name] = None if name == EPISODE else bag.value(message, signal)
         if not missing or count > _PROBE:
             break
     silent = sorted({signal.topic for name, signal in missing.items() if not name.startswith("step/")})
@@ -137,45 +138,50 @@ class _Steps:
             yield held if held.terminated else replace(held, truncated=True)
 
     def _joined(self, mark: str) -> Iterator[Transition]:
+        """Pairs of ticks. What comes before the episode's topic names one, or after that one's end, belongs to none."""
         before: tuple[Tick[Message], dict[str, NDArray]] | None = None
-        episode, step, started = -1, 0, 0
+        episode, step, over = -1, 0, self.want.map.episode is not None
         for tick in self._ticks():
-            here = self._observation(tick)
-            fresh = before is None or tick.first or self._label(tick) != self._label(before[0])
-            if before is not None and fresh and tick.first:
+            over = over and tick.begins != "restart"
+            if over:
+                continue
+            if tick.begins == "silence":
                 self.notices.add("{} times a topic was silent for too long: the episode is cut there")
-            if fresh:
+            here = self._observation(tick)
+            if before is None or tick.begins:
                 episode, step = episode + 1, 0
                 before = tick, here
                 continue
-            assert before is not None
             transition = self._transition(*before, tick, here, f"{mark}/{episode}", step)
             yield transition
-            step, started = step + 1, started + 1
-            before = None if transition.terminated or transition.truncated else (tick, here)
+            step, before = step + 1, (tick, here)
+            if transition.terminated or transition.truncated:
+                before, over = None, self.want.map.episode is not None
 
     def _ticks(self) -> Iterator[Tick[Message]]:
         asked = self.want.map
         named = _named(asked)
-        rules = {}
-        for name, signal in named.items():
-            event = name.startswith("step/") and name[5:] in FLAGS
-            rules[name] = Rule(round(signal.shift * 1e9), not name.startswith("step/"), signal.hold, event)
+        rules = {name: _rule(name, signal) for name, signal in named.items()}
         by_topic: dict[str, list[str]] = {}
         for name, signal in named.items():
             by_topic.setdefault(signal.topic, []).append(name)
-
-        def messages() -> Iterator[tuple[str, int, Message]]:
-            late = 0
-            for message in self.bag.messages(set(by_topic)):
-                if message.stamp < late:
-                    raise DataError(f"{message.topic} goes back in time at {message.stamp * 1e-9:.3f} s; sort the bag")
-                late = message.stamp
-                for name in by_topic[message.topic]:
-                    yield name, message.stamp, message
-
         assert asked.rate is not None
-        return resample(messages(), rules, asked.rate, asked.gap)
+        return resample(self._messages(by_topic), rules, asked.rate, asked.gap)
+
+    def _messages(self, by_topic: dict[str, list[str]]) -> Iterator[tuple[str, int, Message]]:
+        """For each name the messages of its topic; of the episode's those alone that say another than before."""
+        late, said = 0, ""
+        for message in self.bag.messages(set(by_topic)):
+            if message.stamp < late:
+                raise DataError(f"{message.topic} goes back in time at {message.stamp * 1e-9:.3f} s; sort the bag")
+            late = message.stamp
+            for name in by_topic[message.topic]:
+                if name == EPISODE and self.want.map.episode is not None:
+                    text = self.bag.text(message, self.want.map.episode)
+                    if text == said:
+                        continue
+                    said = text
+                yield name, message.stamp, message
 
     def _observation(self, tick: Tick[Message]) -> dict[str, NDArray]:
         """The tick's observation, converted."""
@@ -240,7 +246,9 @@ class _Steps:
             raise DataError(f"{signal.topic} has {0 if value is None else value.size} numbers; name one with field")
         return float(value.reshape(()))
 
-    def _label(self, tick: Tick[Message]) -> str:
-        """What the episode's topic says."""
-        message, signal = tick.values.get("step/episode"), self.want.map.episode
-        return "" if message is None or signal is None else self.bag.text(message, signal)
+
+def _rule(name: str, signal: Signal) -> Rule:
+    """How a signal of `_named` is sampled."""
+    needed = not name.startswith("step/")
+    event = name.removeprefix("step/") in FLAGS
+    return Rule(round(signal.shift * 1e9), needed, signal.hold, event, restart=name == EPISODE)

@@ -29,7 +29,8 @@ def test_it_begins_when_all_have_come():
 def test_silence_ends_the_ticks_and_they_begin_anew():
     messages = [("a", t / 10, t) for t in range(5)] + [("a", 1e6 + t / 10, t) for t in range(3)]
     found = ticks(messages, {"a": NEEDED}, gap=0.25)
-    firsts = [index for index, tick in enumerate(found) if tick.first]
+    firsts = [index for index, tick in enumerate(found) if tick.begins]
+    assert [tick.begins for tick in found if tick.begins] == ["start", "silence"]
     assert firsts == [0, 7] and len(found) == 10  # two ticks more while the last was fresh enough
     assert found[7].stamp == 10**6 * SECOND
 
@@ -45,6 +46,17 @@ def test_a_shift_looks_that_far_and_no_further():
     found = ticks(sorted(messages, key=lambda item: item[1]), {"a": NEEDED, "late": Rule(shift=SECOND // 20)})
     assert [tick.values["late"] for tick in found] == [0, 1, 2]
     assert [tick.values["a"] for tick in found] == [0, 1, 2]
+
+
+def test_a_restart_waits_for_what_comes_after_it():
+    messages = [("a", t / 10, t) for t in range(5)] + [("new", 0.4, 0), ("a", 0.4, 10), ("a", 0.53, 11)]
+    found = ticks(messages, {"a": NEEDED, "new": Rule(restart=True)})
+    assert [(tick.stamp, tick.values["a"], tick.begins) for tick in found[3:]] == [
+        (3 * SECOND // 10, 3, ""),
+        (4 * SECOND // 10, 4, ""),
+        (4 * SECOND // 10, 10, "restart"),
+        (5 * SECOND // 10, 10, ""),
+    ]
 
 
 def test_events_between_ticks_are_all_told():
@@ -66,7 +78,7 @@ def test_no_tick_ever_looks_ahead_nor_back_further_than_the_gap(seed, rate, gap)
         for name in names:
             assert tick.values[name] == max(stamp for stamp in by_name[name] if stamp <= tick.stamp)
             assert tick.stamp - tick.values[name] <= int(gap * 1e9)
-        if not tick.first:
+        if not tick.begins:
             assert tick.stamp - last == pytest.approx(1e9 / rate, abs=1)
         else:
             assert last is None or tick.stamp > last

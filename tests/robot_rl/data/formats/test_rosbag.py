@@ -75,6 +75,7 @@ def test_a_flag_ends_an_episode_and_a_topic_begins_one(tmp_path):
     import_data(path, tmp_path / "cut", Want(parse_map({**MAP, "episode": {"topic": "/episode", "field": "data"}})))
     steps = list(read_journal(tmp_path / "cut"))
     assert [step.step for step in steps] == [*range(5), *range(6)] and steps[4].truncated
+    assert steps[5].stamp == pytest.approx(5.6)
 
 
 def test_a_silent_camera_ends_an_episode(tmp_path):
