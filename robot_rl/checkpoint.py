@@ -23,7 +23,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from robot_rl.disk import disk_errors
+from robot_rl.disk import disk_errors, sync_folder
 from robot_rl.exceptions import DataError, DiskError
 
 MANIFEST = "manifest.json"
@@ -178,15 +178,6 @@ def set_aside(path: Path) -> Path:
         aside = aside.with_name(aside.name + "-again")
     path.rename(aside)
     return aside
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the folder's entries durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _next_number(folder: Path) -> int:

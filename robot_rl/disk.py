@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from robot_rl.exceptions import DiskError
 
@@ -30,3 +32,12 @@ def disk_errors(what: object) -> Iterator[None]:
             f"{error.filename or what} cannot be written ({error.strerror}); {MENDS[error.errno]}, then go on with "
             "--resume: what was written before is whole"
         ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's entries durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

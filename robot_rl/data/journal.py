@@ -24,7 +24,7 @@ from robot_rl.data.label import Label, Record
 from robot_rl.data.mcap_file import END, LABEL, MESSAGE, TRANSITION, JournalFile, head, message, scan
 from robot_rl.data.schema import VERSION, Schema
 from robot_rl.data.transition import Transition
-from robot_rl.disk import disk_errors
+from robot_rl.disk import disk_errors, sync_folder
 from robot_rl.exceptions import DataError
 
 
@@ -145,7 +145,9 @@ class Journal(JournalReader):
 
     def __init__(self, folder: Path, schema: Schema, sync: bool = True) -> None:
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
         self._lock = _lock(folder)
         try:
             if any(folder.glob("*.mcap")):
@@ -172,7 +174,7 @@ class Journal(JournalReader):
             stream.flush()
             os.fsync(stream.fileno())
         fresh.rename(path)
-        os.fsync(self._lock)
+        sync_folder(self.folder)
         self._files.append(JournalFile(path, self.next_sequence, self.schema, end=len(content)))
         return path.open("r+b", buffering=0)
 

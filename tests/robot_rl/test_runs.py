@@ -2,6 +2,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import uuid
 
 import pytest
 
@@ -110,3 +111,14 @@ except Exception as error:
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert f"is in use by process {os.getpid()}" in said
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "taken\n"
+
+
+def test_every_run_has_an_identity_of_its_own_for_ever(config, tmp_path):
+    first, second = (RunFolder.create(dataclasses.replace(config, run=tmp_path / name)) for name in "ab")
+    assert uuid.UUID(first.identity) != uuid.UUID(second.identity)
+    assert RunFolder.open(first.path).identity == first.identity
+    (second.path / "identity").unlink()  # a run from before there were any
+    assert uuid.UUID(second.identity) == uuid.UUID(second.identity)
+    (first.path / "identity").write_text("damaged")
+    with pytest.raises(RunFolderError, match="identity holds 'damaged', no UUID"):
+        _ = first.identity

@@ -80,3 +80,32 @@ def test_a_wrong_observation_is_refused_by_name(value):
     bad = {**transition.next_observation, "tool_position": value}
     with pytest.raises(DataError, match="next_observation 'tool_position'"):
         schema.validate(dataclasses.replace(transition, next_observation=bad))
+
+
+def test_version_1_has_no_clamped_and_the_newest_has():
+    newest = episodes.schema()
+    first = Schema.from_json(json.dumps(json.loads(newest.to_json()) | {"version": 1}))
+    assert first.version == 1
+    assert first.newest() == newest
+    assert {member.name for member in newest.members} - {member.name for member in first.members} == {"clamped"}
+    assert len({first.hash, newest.hash, first.label_hash, newest.label_hash}) == 4
+
+
+def test_a_label_explains_itself():
+    text = episodes.schema().label_definition()
+    assert "float64 stamp  # s; when it was judged" in text
+    assert text.splitlines()[-1].startswith("uint32 checksum")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"name": "a\nb"}, "no line of text"),
+        ({"note": "\x1b[2J"}, "no line of text"),
+        ({"shape": (2**20, 2**20)}, "larger than"),
+        ({"shape": (1.5,)}, "whole numbers"),
+    ],
+)
+def test_what_nobody_could_read_back_is_refused_when_it_is_made(change, words):
+    with pytest.raises(DataError, match=words):
+        Schema("reach", (dataclasses.replace(Field("a", (1,)), **change),), ("x",))
