@@ -12,7 +12,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from robot_rl.data.schema import Schema
 from robot_rl.data.transition import Observation, Transition
 from robot_rl.envs.observation import Observer
 from robot_rl.exceptions import RobotRLError
+from robot_rl.experience import Records
 from robot_rl.graph import whole_graph
 from robot_rl.learner import Learner
 from robot_rl.lifeline import die_with_parent
@@ -145,7 +146,7 @@ def make_idle_learner(config: RunConfig, run: RunFolder) -> IdleLearner:
     """From the newest checkpoint that can be used, else new."""
     observer, size = Observer(task_of(config), config.obs), task_of(config).action_dim
 
-    def make(demos: Collection[Record] | None) -> Learner:
+    def make(demos: Records | None) -> Learner:
         return IdleLearner(config, observer.example(), size, demos, replay=run.replay)
 
     learner = resume(run.checkpoints, make, tuple, lambda text: print(text, file=sys.stderr))

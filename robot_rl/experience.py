@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import uuid
-from collections.abc import Collection
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
@@ -20,6 +20,14 @@ from robot_rl.nets.observation import ObservationSpec
 
 ONLINE, DEMONSTRATIONS = "online", "demonstrations"
 _PLACE = re.compile("[0-9a-f]{32}")
+
+
+class Records(Protocol):
+    """A number of records that can be gone through, again if need be; they need not fit into memory."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Record]: ...
 
 
 class Experience:
@@ -48,15 +56,15 @@ class Experience:
         """Steps that were there before the run."""
         return self._replays[DEMONSTRATIONS]
 
-    def begin(self, demonstrations: Collection[Record]) -> None:
-        """Start anew, from demonstrations alone.
+    def begin(self, demonstrations: Iterable[Record], count: int) -> None:
+        """Start anew, from `count` demonstrations alone.
 
         Memory-mapped replays of before are removed: the journal has what they held.
         """
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._place = uuid.uuid4().hex
-        self._open(len(demonstrations))
+        self._open(count)
         for record in demonstrations:
             _add(self.demonstrations, record)
 

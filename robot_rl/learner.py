@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from robot_rl.data.label import Label, Record
 from robot_rl.data.replay import Prefetcher, Replay, Sampler
 from robot_rl.data.transition import Observation, Transition
 from robot_rl.exceptions import ConfigError, DataError
-from robot_rl.experience import Experience
+from robot_rl.experience import Experience, Records
 from robot_rl.nets.observation import ObservationSpec
 from robot_rl.nets.pytree import from_named_leaves, named_leaves
 from robot_rl.returns import Returns
@@ -48,7 +48,7 @@ class Learner:
         config: RunConfig,
         observation: Observation,
         action_dim: int,
-        demos: Collection[Record] | None = (),
+        demos: Records | None = (),
         *,
         replay: Path | None = None,
     ):
@@ -80,9 +80,7 @@ class Learner:
         self._at_work = threading.Lock()
         self._message: tuple[int, bytes] | None = None
         if demos is not None:
-            for record in demos:
-                self._check(record)
-            self.experience.begin(demos)
+            self.experience.begin(map(self._checked, demos), len(demos))
 
     def receive(self, records: Iterable[Record]) -> int:
         """Take those that come next in their actor's sequence, ignore all others; return how many were taken.
@@ -98,8 +96,7 @@ class Learner:
                     continue
                 if len(self._queue) >= self._room:
                     break
-                self._check(record)
-                self._queue.append(record)
+                self._queue.append(self._checked(record))
                 self._next[record.actor] = record.sequence + 1
                 self._received += isinstance(record, Transition)
                 taken += 1
@@ -195,7 +192,11 @@ class Learner:
                 "returns": self.returns.save(),
                 "experience": experience,
             }
-            whole: dict[str, Contents] = {AGENT_FILE: named_leaves(self.agent), POLICY_FILE: self.policy_bytes(), **files}
+            whole: dict[str, Contents] = {
+                AGENT_FILE: named_leaves(self.agent),
+                POLICY_FILE: self.policy_bytes(),
+                **files,
+            }
             return save_checkpoint(folder, f"step-{self._used}", whole, state, score=self.returns.mean)
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -249,24 +250,25 @@ class Learner:
                 self._at_work.release()
 
     def _hand_over(self) -> None:
-        """Move what the next block may see from the queue into the replay."""
-        while (record := self._take_next()) is not None:
+        """Move what the next block may see from the queue into the replay. What cannot be stored stays in the queue."""
+        while (record := self._next_in_queue()) is not None:
             self.experience.add(record)
             if isinstance(record, Transition):
                 self.returns.add(record)
+            with self._lock:
+                self._queue.popleft()
+                self._learnt[record.actor] = record.sequence + 1
+                self._used += isinstance(record, Transition)
 
-    def _take_next(self) -> Record | None:
+    def _next_in_queue(self) -> Record | None:
+        """What goes into the replay next, if anything may."""
         with self._lock:
-            if not self._queue or (self.config.clock == "lockstep" and self._used >= self._due()):
-                return None
-            record = self._queue.popleft()
-            self._learnt[record.actor] = record.sequence + 1
-            self._used += isinstance(record, Transition)
-            return record
+            waits = self.config.clock == "lockstep" and self._used >= self._due()
+            return self._queue[0] if self._queue and not waits else None
 
-    def _check(self, record: Record) -> None:
+    def _checked(self, record: Record) -> Record:
         if isinstance(record, Label):
-            return  # a label that is none cannot be made
+            return record  # a label that is none cannot be made
         for observation in (record.observation, record.next_observation):
             self.spec.check(observation)
         where = f"transition {record.sequence} of actor {record.actor!r}"
@@ -274,6 +276,7 @@ class Learner:
             raise DataError(f"{where} has an action of shape {record.action.shape}, not ({self.action_dim},)")
         if not (np.isfinite(record.action).all() and np.isfinite(record.reward)):
             raise DataError(f"{where} has action {record.action} and reward {record.reward}; both must be finite")
+        return record
 
 
 def _count(value: Any) -> int:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 
 from robot_rl.checkpoint import checkpoint_names, read_checkpoint, set_aside
-from robot_rl.data.label import Record
 from robot_rl.exceptions import DataError
+from robot_rl.experience import Records
 from robot_rl.learner import AGENT_FILE, Learner
 
-Make = Callable[[Collection[Record] | None], Learner]
+Make = Callable[[Records | None], Learner]
 """Makes a learner with these demonstrations; with None one that is to be restored."""
 
 
-def resume(
-    folder: Path, make: Make, demonstrations: Callable[[], Collection[Record]], tell: Callable[[str], None]
-) -> Learner:
+def resume(folder: Path, make: Make, demonstrations: Callable[[], Records], tell: Callable[[str], None]) -> Learner:
     """The learner of a run whose checkpoints are in `folder`; a new one where there are none.
 
     In this order: the newest checkpoint that is whole, its replay included; the newest whose agent is, while the

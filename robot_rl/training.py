@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,13 @@ from robot_rl.agents import Policy, policy_from_bytes
 from robot_rl.cells import open_env, refuse_simulated_expert, task_of
 from robot_rl.checkpoint import Checkpoint, best_checkpoint, newest_checkpoint
 from robot_rl.config import RunConfig
-from robot_rl.data.demos import load_demos, save_demos
+from robot_rl.data.demos import Demonstrations, save_demos
 from robot_rl.data.journal import Journal, JournalReader
-from robot_rl.data.label import Record
 from robot_rl.data.schema import Schema
-from robot_rl.data.transition import Transition
 from robot_rl.demonstrate import record_demos
 from robot_rl.envs.observation import Observer
 from robot_rl.exceptions import DataError
+from robot_rl.experience import Records
 from robot_rl.learner import AGENT_FILE, POLICY_FILE, Learner
 from robot_rl.local import LocalLink, catch_up
 from robot_rl.metrics import MetricsWriter
@@ -61,11 +60,9 @@ def prepare_demos(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> 
     save_demos(folder, (step for episode in episodes for step in episode), schema_of(config))
 
 
-def read_demos(config: RunConfig, run: RunFolder) -> list[Transition]:
+def read_demos(config: RunConfig, run: RunFolder) -> Records:
     """The run's demonstrations, or none."""
-    if config.demos == "0":
-        return []
-    return load_demos(demos_folder(config, run), schema_of(config))
+    return () if config.demos == "0" else Demonstrations(demos_folder(config, run), schema_of(config))
 
 
 def make_learner(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> Learner:
@@ -76,7 +73,7 @@ def make_learner(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> L
     observer = Observer(task_of(config), config.obs)
     action_dim = task_of(config).action_dim
 
-    def make(demos: Collection[Record] | None) -> Learner:
+    def make(demos: Records | None) -> Learner:
         return Learner(config, observer.example(), action_dim, demos, replay=run.replay)
 
     def tell(sentence: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from robot_rl.data.journal import Journal, JournalReader
+from robot_rl.data.label import Record
 from robot_rl.data.schema import Schema
 from robot_rl.data.transition import Transition
 from robot_rl.exceptions import DataError
@@ -34,17 +35,29 @@ def save_demos(folder: Path, transitions: Iterable[Transition], schema: Schema) 
     return count
 
 
-def load_demos(folder: Path, schema: Schema) -> list[Transition]:
-    """All transitions of a set for environments of this schema.
+class Demonstrations:
+    """The records of a set, labels among them; read from its journal whenever they are gone through."""
 
-    Raises `DataError`: no set, an empty one, another task, other observations or actions, damage.
-    """
-    reader = JournalReader(Path(folder))
-    check_same(reader.schema, schema, f"the demonstrations in {folder}")
-    transitions = list(reader.read())
-    if not transitions:
-        raise DataError(f"the demonstrations in {folder} are none; record some with `robot-rl demos {schema.task}`")
-    return transitions
+    def __init__(self, folder: Path, schema: Schema) -> None:
+        """schema: of the environments that they are for.
+
+        Raises `DataError`: no set, an empty one, another task, other observations or actions, damage.
+        """
+        self._reader = JournalReader(Path(folder))
+        check_same(self._reader.schema, schema, f"the demonstrations in {folder}")
+        if not len(self):
+            raise DataError(f"the demonstrations in {folder} are none; record some with `robot-rl demos {schema.task}`")
+
+    def __len__(self) -> int:
+        return self._reader.next_sequence
+
+    def __iter__(self) -> Iterator[Record]:
+        return self._reader.records()
+
+
+def load_demos(folder: Path, schema: Schema) -> list[Transition]:
+    """All transitions of a set, in memory. Raises `DataError` as `Demonstrations` does."""
+    return [record for record in Demonstrations(folder, schema) if isinstance(record, Transition)]
 
 
 def check_same(found: Schema, wanted: Schema, what: str) -> None:

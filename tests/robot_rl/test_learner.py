@@ -337,3 +337,24 @@ def test_the_score_of_a_checkpoint_is_the_mean_return(tmp_path):
     path = target.save(tmp_path)
     assert target.returns.mean == 4.5
     assert read_checkpoint(path).state["best"] == path.name
+
+
+def test_what_the_replay_cannot_store_is_not_counted_as_learnt_from(tmp_path, monkeypatch):
+    """Else a checkpoint would promise a step that no journal brings again."""
+    target, steps = learner(), experience(8)
+    add, room = target.experience.add, [3]
+
+    def full(record):
+        if room[0] == 0:
+            raise DataError("the disk is full")
+        room[0] -= 1
+        add(record)
+
+    monkeypatch.setattr(target.experience, "add", full)
+    with pytest.raises(DataError, match="full"):
+        target.receive(steps)
+    room[0] = 100
+    checkpoint = read_checkpoint(target.save(tmp_path))
+    assert checkpoint.state["used"] == len(target.experience.online) == checkpoint.state["next_sequence"]["actor0"]
+    target.receive(steps)
+    np.testing.assert_array_equal(contents(target)["action"], [step.action for step in steps[:6]])

@@ -2,8 +2,9 @@ import dataclasses
 
 import pytest
 
-from robot_rl.data.demos import load_demos, save_demos
+from robot_rl.data.demos import Demonstrations, load_demos, save_demos
 from robot_rl.data.journal import Journal
+from robot_rl.data.label import Label
 from robot_rl.data.schema import Field
 from robot_rl.exceptions import DataError
 from tests.robot_rl.data import episodes
@@ -54,3 +55,17 @@ def test_each_mistake_gets_its_sentence(tmp_path):
     more = dataclasses.replace(schema, observation=(*schema.observation, Field("force", (6,))))
     with pytest.raises(DataError, match="otherwise than this environment: force"):
         load_demos(tmp_path / "set", more)
+
+
+def test_a_set_is_read_anew_each_time_with_its_labels(tmp_path):
+    schema = episodes.schema(images=True)
+    steps = list(episodes.stream(4, images=True))
+    label = Label("actor0", 4, 0.5, steps[1].episode, 1, "human", 1, "reward", 2.0)
+    with Journal(tmp_path, schema, sync=False) as journal:
+        for record in [*steps, label]:
+            journal.append(record)
+    found = Demonstrations(tmp_path, schema)
+    assert len(found) == 5
+    for _ in range(2):
+        records = list(found)
+        assert [record.sequence for record in records] == list(range(5)) and records[4] == label
