@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -83,18 +83,23 @@ def child(group: Any, name: str) -> Any:
     return group[name]
 
 
-def leaves(group: Any, depth: int = 0, prefix: str = "") -> dict[str, Any]:
-    """Every array of numbers below a group, by path."""
+def leaves(group: Any, view: Callable[[Any], Any], depth: int = 0, prefix: str = "") -> dict[str, Any]:
+    """Every array below a group, by path, as `view` has it; those of which it makes None are left out."""
     if depth > DEEPEST:
         raise DataError(f"'{group.name}' lies deeper than {DEEPEST} levels")
     found: dict[str, Any] = {}
     for name in children(group):
         item = group[name]
         if is_group(item):
-            found |= leaves(item, depth + 1, f"{prefix}{name}/")
-        elif item.ndim >= 1 and item.dtype.kind in "fiub":
-            found[prefix + name] = checked(item)
+            found |= leaves(item, view, depth + 1, f"{prefix}{name}/")
+        elif (seen := view(item)) is not None:
+            found[prefix + name] = seen
     return found
+
+
+def numbers(array: Any) -> Any:
+    """The array, where it has a row of numbers for each step."""
+    return checked(array) if array.ndim >= 1 and array.dtype.kind in "fiub" else None
 
 
 def checked(array: Any) -> Any:

@@ -30,10 +30,12 @@ from robot_rl.data.formats.hdf5 import (
     guarded,
     is_group,
     leaves,
+    numbers,
     opened,
     series,
 )
 from robot_rl.data.formats.intake import Notices, Source, Want, choose, make_schema
+from robot_rl.data.formats.jpeg import jpeg_frames
 from robot_rl.data.formats.mapping import Scale
 from robot_rl.exceptions import DataError
 
@@ -135,8 +137,10 @@ def _episode(file: Any, name: str, mark: str) -> ArrayEpisode:
     if action.ndim != 2 or action.dtype.kind != "f" or not 0 < action.shape[1] <= 1000:
         raise DataError(f"'{name}' has actions of {action.dtype} {action.shape}, not continuous ones (n, dim)")
     observations = child(group, "observations")
+    if not is_group(observations) and _seen(observations) is None:
+        raise DataError(f"'{name}' observes {observations.dtype} {observations.shape}, neither numbers nor pictures")
     observation: dict[str, Array] = (
-        leaves(observations) if is_group(observations) else {"observation": checked(observations)}
+        leaves(observations, _seen) if is_group(observations) else {"observation": _seen(observations)}
     )
     columns = {key: series(group, key) for key in ("rewards", "terminations", "truncations")}
     for key, values in columns.items():
@@ -153,6 +157,12 @@ def _episode(file: Any, name: str, mark: str) -> ArrayEpisode:
         truncated=np.asarray(columns["truncations"]) != 0,
         success=_success(group, action.shape[0]),
     )
+
+
+def _seen(array: Any) -> Any:
+    """An observation's array: its numbers, or the pictures that it holds as JPEG."""
+    frames = jpeg_frames(checked(array))
+    return frames if frames is not None else numbers(array)
 
 
 def _success(group: Any, count: int) -> Any:

@@ -29,6 +29,7 @@ from robot_rl.data.formats.hdf5 import (
     guarded,
     is_group,
     leaves,
+    numbers,
     opened,
     series,
 )
@@ -114,8 +115,8 @@ def _episode(data: Any, name: str, mark: str, notices: Notices) -> ArrayEpisode:
         raise DataError(f"'{name}' has no observations; extract them with robomimic's dataset_states_to_obs.py")
     return ArrayEpisode(
         name=f"{mark}/{name}",
-        observation=leaves(demo["obs"]),
-        following=leaves(demo["next_obs"]) if "next_obs" in names else None,
+        observation=leaves(demo["obs"], numbers),
+        following=leaves(demo["next_obs"], numbers) if "next_obs" in names else None,
         action=action,
         reward=reward.astype(np.float64),
         terminated=ended,

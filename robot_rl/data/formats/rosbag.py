@@ -72,7 +72,7 @@ def _source(bag: Bag, path: Path, want: Want) -> Source:
             columns[name] = Column(value.shape, value.dtype)
     plain = replace(want, map=replace(asked, observation={name: name for name in columns}))
     chosen = choose(columns, plain, notices)
-    action = _action(bag, asked, {name: first[name] for name in named}, "its first action")
+    action = _action(bag, asked, first, "its first action")
     schema = make_schema(path.stem, chosen, action.shape[1], (), want, str(path))
     steps = _Steps(bag, want, chosen, schema, notices)
     files = path if path.is_file() else max((file for file in path.iterdir() if file.is_file()), key=_size)

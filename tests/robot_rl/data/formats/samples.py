@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from pathlib import Path
 
 import h5py
 import numpy as np
+from PIL import Image
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -74,6 +76,13 @@ def minari(folder: Path, low: float = -2.0, high: float = 2.0, seed: int = 0) ->
             group["infos/success"] = np.r_[False, end & (index != 1)]
             made.append({"seen": seen, "goal": goal, "action": action})
     return made
+
+
+def jpeg(image: np.ndarray) -> np.ndarray:
+    """The bytes of a JPEG file."""
+    stream = BytesIO()
+    Image.fromarray(image.astype(np.uint8)).save(stream, "JPEG")
+    return np.frombuffer(stream.getvalue(), np.uint8)
 
 
 def message(kind: str, *values):

@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import h5py
 import numpy as np
@@ -55,6 +56,30 @@ def test_a_single_observation_has_a_name(folder, tmp_path):
     _, notices = import_data(folder, tmp_path / "set", Want())
     assert [field.name for field in JournalReader(tmp_path / "set").schema.observation] == ["observation"]
     assert notices.lines() == []
+
+
+@pytest.mark.parametrize("same_length", [False, True])
+def test_pictures_stored_as_jpeg_are_decoded(folder, tmp_path, same_length):
+    samples.minari(folder, -1, 1)
+    rng = np.random.default_rng(0)
+    with h5py.File(folder / "data" / "main_data.hdf5", "a") as file:
+        for group in file.values():
+            count = len(group["actions"]) + 1
+            frames = [samples.jpeg(np.full((32, 40, 3), 0 if same_length else rng.integers(256))) for _ in range(count)]
+            if same_length:
+                group["observations/camera"] = np.stack(frames)
+                continue
+            rows = group.create_dataset("observations/camera", (count,), h5py.vlen_dtype(np.uint8))
+            for index in range(count):
+                noise = rng.integers(0, 1 + index, (32, 40, 3))
+                rows[index] = samples.jpeg(noise)
+    import_data(folder, tmp_path / "set", Want())
+    steps = list(read_journal(tmp_path / "set"))
+    assert steps[0].observation["camera"].shape == (32, 40, 3)
+    for before, after in pairwise(steps):
+        if after.step:
+            assert np.array_equal(before.next_observation["camera"], after.observation["camera"])
+    assert abs(float(steps[0].observation["camera"].mean())) < 1
 
 
 def test_what_is_not_read_says_so(folder, tmp_path):
