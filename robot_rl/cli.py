@@ -71,6 +71,7 @@ def _add_learning(command: Callable[[str, str, Any, str], Parser]) -> None:
     part.add_argument("--seed", type=_seed, default=1, metavar="N", help="seed of the episodes (1)")
     part.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     part.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the mode")
+    part.add_argument("--best", action="store_true", help="the policy whose training episodes had the best mean return")
     add_run_options(part, ("cell", "robot", "clock"))
 
     part = command("demos", "TASK", demos, "record demonstrations with a task's scripted expert")
@@ -269,7 +270,9 @@ def evaluate(options: argparse.Namespace) -> int:
     elsewhere = {key: value for key, value in given(options).items() if key in ("cell", "robot", "clock")}
     if elsewhere:
         config = in_cell(config, {"cell": config.cell} | elsewhere)
-    return run_evaluation(run, config, options.episodes, options.seed, options.stochastic, as_json=options.json)
+    return run_evaluation(
+        run, config, options.episodes, options.seed, options.stochastic, best=options.best, as_json=options.json
+    )
 
 
 def demos(options: argparse.Namespace) -> int:

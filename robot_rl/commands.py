@@ -129,25 +129,25 @@ def node_names(config: RunConfig) -> list[str]:
 
 
 def run_evaluation(
-    run: RunFolder, config: RunConfig, episodes: int, seed: int, stochastic: bool, *, as_json: bool
+    run: RunFolder, config: RunConfig, episodes: int, seed: int, stochastic: bool, *, best: bool, as_json: bool
 ) -> int:
     """Evaluate the run's newest policy in this process, film the first episodes, and bring the report up to date.
 
-    config: the run's, perhaps in another cell.
+    config: the run's, perhaps in another cell. best: the policy of the best checkpoint instead.
     """
     from robot_rl.cells import open_env
     from robot_rl.evaluate import policy_act
     from robot_rl.nets.compile import enable_compile_cache
-    from robot_rl.training import newest_policy
+    from robot_rl.training import best_policy, newest_policy
 
     enable_compile_cache()
-    act = policy_act(newest_policy(run), seed, stochastic)
+    act = policy_act(best_policy(run) if best else newest_policy(run), seed, stochastic)
     env = open_env(config, seed=seed)
     try:
         with MetricsWriter(run.metrics) as metrics:
             result, film = _evaluate(env, act, episodes, seed, run, metrics, config.learner.stack)
             cell = config.cell.name if config.cell else config.robot
-            metrics.write("eval", **result, deterministic=not stochastic, cell=cell)
+            metrics.write("eval", **result, deterministic=not stochastic, best=best, cell=cell)
         _film(env.cell, film, run.video)
     finally:
         env.close()

@@ -93,7 +93,7 @@ def check_whole(run: RunFolder, steps: int) -> None:
 def test_a_run_in_one_process_killed_at_random_moments(make_run, seed):
     rng = random.Random(seed)
     run = make_run("killed", steps=300, transport="inprocess", learner={"checkpoint_every": 20})
-    kill_at(run, sorted(rng.sample(range(1, 280), 2 + seed)), rng)
+    kill_at(run, sorted(rng.sample(range(1, 280), 1 + seed)), rng)
     check_whole(run, 300)
 
 
