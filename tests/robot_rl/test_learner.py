@@ -227,7 +227,16 @@ def test_an_agent_that_is_not_finite_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "name, value",
-    [("start", 0), ("block", 0), ("utd", 0), ("batch", 0), ("demo_share", 1.5), ("initial_temperature", -1.0)],
+    [
+        ("start", 0),
+        ("stack", 0),
+        ("n_step", 0),
+        ("block", 0),
+        ("utd", 0),
+        ("batch", 0),
+        ("demo_share", 1.5),
+        ("initial_temperature", -1.0),
+    ],
 )
 def test_values_that_cannot_work_are_named(name, value):
     with pytest.raises(ConfigError, match=f"learner.{name} is {value}"):

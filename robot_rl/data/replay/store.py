@@ -101,7 +101,7 @@ class FileColumn:
     def close(self) -> None:
         if self._file >= 0:
             os.close(self._file)
-            self._file = -1
+            self._file, self.rows = -1, self._map(0)
 
     def _grow(self, rows: int) -> None:
         try:
