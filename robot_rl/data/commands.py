@@ -270,11 +270,21 @@ def import_(options: argparse.Namespace) -> int:
         steps, notices = import_any(options.path, options.folder, want, kind, tell)
     _notices(notices)
     print(f"{steps:,} steps: {options.folder}")
-    if options.task:
-        print(f"train with them: robot-rl train {options.task} --obs {options.obs} --demos {options.folder}")
-    else:
-        print("to train with them, import with --task TASK: their names, shapes and actions must be the task's")
+    print(_use(options.folder))
     return 0
+
+
+def _use(folder: Path) -> str:
+    """What a new set is good for."""
+    import tasks
+    from robot_rl.data.journal import JournalReader
+    from robot_rl.envs.observation import Observer
+
+    schema = JournalReader(folder).schema
+    for obs in ("state", "pixels") if schema.task in tasks.names() else ():
+        if Observer(tasks.load(schema.task), obs).schema() == schema:
+            return f"train with them: robot-rl train {schema.task} --obs {obs} --demos {folder}"
+    return "to train with them, import with --task TASK: their names, shapes and actions must be the task's"
 
 
 def _notices(lines: Sequence[str]) -> None:

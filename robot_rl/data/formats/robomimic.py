@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from robot_rl.data.formats.hdf5 import (
     series,
 )
 from robot_rl.data.formats.intake import Notices, Source, Want, choose, make_schema
+from robot_rl.data.schema import Schema
 from robot_rl.exceptions import DataError
 
 RATE = 20.0
@@ -63,12 +65,27 @@ def _source(file: Any, path: Path, want: Want) -> Source:
         raise DataError("'data' holds no demonstration (demo_0, demo_1, ...)")
     notices, mark, about = Notices(), fingerprint(path), _env_args(data)
     first = _episode(data, names[0], mark, Notices())
+    want = _as_exported(data, first, want)
     chosen = choose(first.columns, want, notices)
     schema = make_schema(str(about.get("env_name", "robomimic")), chosen, first.action.shape[1], (), want, str(path))
     episodes = (_episode(data, name, mark, notices) for name in names)
     transitions = steps_of(episodes, chosen, want.map.scale, 1 / (want.map.rate or _rate(about)), notices)
     steps = sum(int(data[name].attrs.get("num_samples", 0)) for name in names)
     return Source(schema, guarded(path, transitions), steps, notices)
+
+
+def _as_exported(data: Any, episode: ArrayEpisode, want: Want) -> Want:
+    """What was asked, with the names of the schema that our export left in the file, where they fit."""
+    text = data.attrs.get("robot_rl_schema")
+    if text is None or want.map.observation:
+        return want
+    own = Schema.from_json(text)
+    columns, names = episode.columns, {field.name: field.message_name for field in own.observation}
+    if not set(names.values()) <= columns.keys() or len(own.actions) != episode.action.shape[1]:
+        return want
+    asked = replace(want.map, observation=names)
+    fits = want.size is None and not want.map.scale.names
+    return replace(want, map=asked, schema=own if want.schema is None and fits else want.schema)
 
 
 def _is_demo(name: str) -> bool:

@@ -156,9 +156,10 @@ def test_what_was_exported_is_demonstrations_of_its_task_again(said, tmp_path):
     assert said("export", "demos", "out", "--format", "hdf5")[0] == 0
     names = {field.name: field.message_name for field in schema.observation}
     (tmp_path / "map.yaml").write_text(json.dumps({"observation": names}))
-    code, out, _ = said("import", "out/demos.hdf5", "in", "--task", "reach", "--map", "map.yaml")
-    assert code == 0 and "robot-rl train reach --obs state --demos in" in out
-    assert len(load_demos(tmp_path / "in", schema)) == 8
+    for more in ([], ["--task", "reach"], ["--task", "reach", "--map", "map.yaml"]):
+        code, out, _ = said("import", "out/demos.hdf5", f"in{len(more)}", *more)
+        assert code == 0 and f"robot-rl train reach --obs state --demos in{len(more)}" in out
+        assert len(load_demos(tmp_path / f"in{len(more)}", schema)) == 8
 
 
 def test_merge_and_trim(said, tmp_path):
