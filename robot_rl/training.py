@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from robot_rl.actor import Actor, Episode
 from robot_rl.actors import journal_folder
 from robot_rl.agents import Policy, policy_from_bytes
 from robot_rl.cells import open_env, refuse_simulated_expert, task_of
-from robot_rl.checkpoint import Checkpoint, best_checkpoint, newest_checkpoint
+from robot_rl.checkpoint import Checkpoint, best_checkpoint, checkpoint_names, newest_checkpoint, read_checkpoint
 from robot_rl.config import RunConfig
 from robot_rl.data.demos import Demonstrations, save_demos
 from robot_rl.data.journal import Journal, JournalReader
@@ -26,8 +25,6 @@ from robot_rl.local import LocalLink, catch_up
 from robot_rl.metrics import MetricsWriter
 from robot_rl.resume import resume
 from robot_rl.runs import RunFolder
-
-log = logging.getLogger(__name__)
 
 
 def schema_of(config: RunConfig) -> Schema:
@@ -68,7 +65,7 @@ def read_demos(config: RunConfig, run: RunFolder) -> Records:
 def make_learner(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> Learner:
     """A learner for the run: from its newest usable checkpoint where there is one, else new, with the demonstrations.
 
-    A checkpoint that cannot be used is told of in the log and in a `notice` record.
+    A checkpoint that cannot be used is told of in a `notice` record, which the live view shows.
     """
     observer = Observer(task_of(config), config.obs)
     action_dim = task_of(config).action_dim
@@ -76,11 +73,9 @@ def make_learner(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> L
     def make(demos: Records | None) -> Learner:
         return Learner(config, observer.example(), action_dim, demos, replay=run.replay)
 
-    def tell(sentence: str) -> None:
-        log.warning("%s", sentence)
-        metrics.write("notice", text=sentence)
-
-    return resume(run.checkpoints, make, lambda: read_demos(config, run), tell)
+    return resume(
+        run.checkpoints, make, lambda: read_demos(config, run), tell=lambda text: metrics.write("notice", text=text)
+    )
 
 
 def relearn(
@@ -106,10 +101,13 @@ def relearn(
 
 
 def _has_agent(run: RunFolder) -> bool:
-    try:
-        return newest_checkpoint(run.checkpoints, only=(AGENT_FILE,)) is not None
-    except DataError:  # `make_learner` names it
-        return False
+    for name in reversed(checkpoint_names(run.checkpoints)):
+        try:
+            read_checkpoint(run.checkpoints / name, only=(AGENT_FILE,))
+        except DataError:
+            continue  # `make_learner` names it
+        return True
+    return False
 
 
 def first_episode(journal: Journal) -> int:

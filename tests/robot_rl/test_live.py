@@ -107,3 +107,9 @@ def test_terminal_mode_draws_one_view(tmp_path):
 def test_clock_and_percent():
     assert (clock(None), clock(59.6), clock(3725)) == ("-", "1:00", "1:02:05")
     assert (percent(None), percent(0.256)) == ("-", "26 %")
+
+
+def test_a_notice_is_shown_as_it_is():
+    state = progress()
+    state.add({"kind": "notice", "time": 20.0, "text": "checkpoint 3 is damaged; going on from 2"})
+    assert state.messages == ["checkpoint 3 is damaged; going on from 2"]

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+
+from robot_rl.checkpoint import Checkpoint, read_checkpoint, save_checkpoint
+from robot_rl.data.label import Label
+from robot_rl.exceptions import DataError
+from robot_rl.experience import Experience
+from robot_rl.nets.observation import ObservationSpec
+from tests.robot_rl.learning import run_config, transition
+
+IMAGE = (4, 4, 3)
+
+
+def experience(folder=None, agent="rlpd", image=IMAGE):
+    return Experience(run_config(agent), ObservationSpec.of(transition(image=image).observation), 2, folder)
+
+
+def steps(count, image=IMAGE, **fields):
+    return [transition(i, image=image, **fields) for i in range(count)]
+
+
+def saved(folder, target):
+    files, state = target.save()
+    return read_checkpoint(save_checkpoint(folder, "a", files, {"experience": state}))
+
+
+@pytest.mark.parametrize("agent, share", [("rlpd", 0.5), ("sac", 0.0), ("bc", 1.0)])
+def test_each_agent_draws_its_share_of_demonstrations(agent, share):
+    target = experience(agent=agent, image=None)
+    target.begin(steps(5, None, actor="expert", reward=1.0), 5)
+    for step in steps(7, None, reward=0.0):
+        target.add(step)
+    assert target.sampler.sample(3, 8).reward.mean() == share
+
+
+def test_labels_of_demonstrations_count():
+    target = experience(image=None)
+    records = [*steps(3, None, actor="expert"), Label("expert", 3, 0.0, "episode", 1, "human", 1, "reward", 9.0)]
+    target.begin(records, len(records))
+    assert target.demonstrations.gather(np.arange(3)).reward[1] == 9.0
+    assert len(target.online) == 0
+
+
+def test_images_lie_in_a_folder_of_each_beginning(tmp_path):
+    target = experience(tmp_path / "replay")
+    target.begin(steps(3), 3)
+    (place,) = (tmp_path / "replay").iterdir()
+    checkpoint = saved(tmp_path / "checkpoints", target)
+    target.close()
+    again = experience(tmp_path / "replay")
+    again.restore(checkpoint)
+    assert len(again.demonstrations) == 3
+    again.close()
+    anew = experience(tmp_path / "replay")
+    anew.begin(steps(3), 3)
+    assert [path.name for path in (tmp_path / "replay").iterdir()] != [place.name]
+    anew.close()
+    with pytest.raises(DataError, match="does not open|holds no replay"):
+        experience(tmp_path / "replay").restore(checkpoint)
+
+
+def test_a_checkpoint_of_a_replay_in_memory_is_refused_where_it_lies_on_disk_and_the_other_way_round(tmp_path):
+    in_memory, on_disk = experience(), experience(tmp_path / "replay")
+    for target in (in_memory, on_disk):
+        target.begin(steps(2), 2)
+    with pytest.raises(DataError, match="lies in None"):
+        experience(tmp_path / "replay").restore(saved(tmp_path / "a", in_memory))
+    with pytest.raises(DataError, match="not where this run's does"):
+        experience().restore(saved(tmp_path / "b", on_disk))
+    on_disk.close()
+
+
+@pytest.mark.parametrize("place", ["../../elsewhere", "/etc", "", "a" * 31, "A" * 32, "a" * 32 + "/.."])
+def test_a_place_outside_the_folder_is_refused(tmp_path, place):
+    state = {"experience": {"place": place, "room": 1, "replays": {}, "random": {}}}
+    with pytest.raises(DataError, match="not where this run's does"):
+        experience(tmp_path).restore(Checkpoint(tmp_path, {}, state))
