@@ -98,10 +98,15 @@ def import_any(
         return written.steps, notices.lines()
     from robot_rl.data.lerobot.importing import import_lerobot
 
-    if want.size is not None or want.map.scale.low or want.map.scale.names or want.map.rate is not None:
-        raise DataError(f"{path} is a LeRobotDataset, of which a map names features only; leave the rest out")
+    if want.map.rate is not None or len(want.map.action) > 1:
+        raise DataError(f"{path} is a LeRobotDataset: it has its own rate, and one feature is the action")
     refuse_taken(into)
-    return import_lerobot(path, into, want.map.names or None, schema=want.schema, progress=progress), []
+    names = want.map.names
+    signals = {name: getattr(want.map, name) for name in ("reward", "terminated", "truncated", "success", "intervened")}
+    signals["action"] = next(iter(want.map.action), None)
+    names |= {name: signal.topic for name, signal in signals.items() if signal is not None}
+    scale, size = want.map.scale, want.size
+    return import_lerobot(path, into, names, schema=want.schema, scale=scale, size=size, progress=progress), []
 
 
 def export_data(

@@ -130,6 +130,7 @@ class VideoReader:
         size = self._stream.height, self._stream.width
         if size != (self._height, self._width):
             raise DataError(f"the video {path} is {size[1]}x{size[0]}, not {self._width}x{self._height}")
+        self._colours = av().video.reformatter.VideoReformatter()  # shared: making one takes longer than using it
         rate = float(self._stream.average_rate or fps)
         self._tolerance = 0.5 / min(rate, fps) + 1e-3
         self._decoded = self._frames()
@@ -148,7 +149,7 @@ class VideoReader:
             self._at, self._next = self._next, next(self._decoded, None)
         if self._at is None or abs(self._at.time - seconds) > self._tolerance:
             raise DataError(f"the video {self._path} has no frame at {seconds:.3f} s; it is cut off or another's")
-        pixels: NDArray[np.uint8] = self._at.to_ndarray(format="rgb24")
+        pixels: NDArray[np.uint8] = self._colours.reformat(self._at, format="rgb24").to_ndarray()
         if pixels.shape[:2] != (self._height, self._width):
             raise DataError(f"the video {self._path} changes its size at {seconds:.3f} s; it is damaged")
         return pixels

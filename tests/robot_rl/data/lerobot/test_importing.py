@@ -5,6 +5,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from robot_rl.data.formats.foreign import import_any
+from robot_rl.data.formats.intake import Want
+from robot_rl.data.formats.mapping import parse_map
 from robot_rl.data.journal import JournalReader
 from robot_rl.data.lerobot import import_lerobot
 from robot_rl.data.lerobot.layout import Feature
@@ -130,6 +133,25 @@ def test_frames_are_read_few_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr(dataset, "_values", lambda column, feature: sizes.append(len(column)) or read(column, feature))
     assert len(steps(tmp_path)) == 100
     assert max(sizes) == 4
+
+
+def test_a_map_file_names_features_bounds_and_the_size_of_pictures(tmp_path):
+    kept = samples.foreign(tmp_path / "set", action=lambda _, step: np.array([10 * step, -step], np.float32))
+    content = {
+        "observation": {"joint": "observation.state[0:2]", "cam": "observation.images.top"},
+        "action": {"topic": "action", "low": [-40], "high": [40], "names": ["hip", "knee"]},
+        "reward": "frame_index",
+    }
+    want = Want(parse_map(content), size=(16, 24))
+    assert import_any(tmp_path / "set", tmp_path / "back", want, "lerobot") == (7, [])
+    reader = JournalReader(tmp_path / "back")
+    assert reader.schema.actions == ("hip", "knee")
+    found = list(reader.read())
+    assert [step.reward for step in found] == [0, 1, 2, 3, 0, 1, 2]
+    assert np.allclose([step.action for step in found], kept["action"] / 40)
+    assert found[0].observation["cam"].shape == (16, 24, 3)
+    with pytest.raises(DataError, match="its own rate"):
+        import_any(tmp_path / "set", tmp_path / "none", Want(parse_map({"rate": 10})), "lerobot")
 
 
 @pytest.mark.parametrize("part", ["data", "episodes", "tasks", "info", "video"])
