@@ -41,6 +41,8 @@ FLOAT32 = 4 * CAMERA * CAMERAS
 """Bytes of a transition's pictures as float32, each stored once: 19.7 GB per camera and 100,000 steps."""
 SLOW = (1, 16)
 """From pixels on a CPU: updates and batch of a call that ends in seconds, not minutes. Its rate is much the same."""
+TURN = 0.3
+"""Seconds in which one sampler is called again and again, before it is another's turn."""
 FEATURES = 512
 """Numbers per camera that a frozen backbone would give."""
 LEARNER = LearnerConfig(critics=2, batch=BATCH, utd=UTD)
@@ -158,15 +160,18 @@ def consumption(steps: list[Transition], utd: int, batch: int, repeats: int) -> 
 
 
 def rates(samplers: dict[str, Sampler], seconds: float) -> dict[str, float]:
-    """Transitions/s of each, by the median of calls made in turn, so that all see the same machine."""
+    """Transitions/s of each, by the median of calls, in short turns so that all see the same machine."""
     times: dict[str, list[float]] = {name: [] for name in samplers}
-    began = time.perf_counter()
-    while time.perf_counter() - began < seconds or len(times[next(iter(times))]) < 5:
+    until = time.perf_counter() + seconds * len(samplers)
+    for sampler in samplers.values():
+        sampler.sample(UTD, BATCH)
+    while time.perf_counter() < until or not times[next(iter(times))]:
         for name, sampler in samplers.items():
-            start = time.perf_counter()
-            sampler.sample(UTD, BATCH)
-            times[name].append(time.perf_counter() - start)
-    return {name: UTD * BATCH / statistics.median(spent[1:]) for name, spent in times.items()}
+            turn = time.perf_counter() + TURN
+            while (start := time.perf_counter()) < turn:
+                sampler.sample(UTD, BATCH)
+                times[name].append(time.perf_counter() - start)
+    return {name: UTD * BATCH / statistics.median(spent) for name, spent in times.items()}
 
 
 def half_and_half(one: Replay, two: Replay) -> Sampler:
