@@ -70,11 +70,17 @@ class Bag:
         with damage_is_named(self.path):
             return str(_member(self._store.deserialize_cdr(message.data, message.kind), message.kind, signal))
 
-    def need(self, topic: str) -> str:
-        """The type of a topic. Raises `DataError` where the bag has none of that name."""
+    def need(self, topic: str) -> None:
+        """A topic will be read. Raises `DataError` where the bag has none of that name, or does not define its type."""
         if topic not in self.topics:
             raise DataError(f"{self.path} has no topic {topic}; {suggest(topic, sorted(self.topics))}")
-        return self.topics[topic]
+        kind = self.topics[topic]
+        with damage_is_named(self.path):
+            for connection in self._reader.connections:
+                if connection.topic == topic and kind not in self._store.fielddefs:
+                    _register(self._store, connection)
+        if kind not in self._store.fielddefs:
+            raise DataError(f"{self.path}: {topic} is {kind}, which the bag does not define as ROS messages are")
 
 
 @contextmanager
@@ -91,9 +97,6 @@ def open_bag(path: Path) -> Iterator[Bag]:
     try:
         with damage_is_named(path):
             store = get_typestore(Stores.ROS2_JAZZY)
-            for connection in reader.connections:
-                if connection.msgtype not in store.fielddefs:
-                    _register(store, connection)
             topics = {item.topic: item.msgtype for item in reader.connections}
             seconds = max(0, reader.end_time - reader.start_time) * 1e-9
         yield Bag(path, topics, seconds, reader, store)

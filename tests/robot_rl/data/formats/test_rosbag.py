@@ -2,6 +2,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from mcap.writer import Writer as McapWriter
 from PIL import Image
 from rosbags.rosbag2 import StoragePlugin, Writer
 
@@ -143,16 +144,35 @@ def test_a_type_of_the_bags_own_is_read_by_its_fields(tmp_path):
     assert [step.observation["all"].tolist() for step in read_journal(tmp_path / "set")][2] == [2.0, 1.0, 0.5]
 
 
-def test_a_definition_that_would_run_is_not_let_through(tmp_path):
-    path = samples.bag(tmp_path / "bag", messages(3))
-    file = next(path.glob("*.mcap"))
-    evil = b'float64 data\nstring X="""); import os; os.system("touch owned") #'
-    content = file.read_bytes()
-    assert b"float64 data" in content
-    kind = b"std_msgs/msg/Float64\x07"
-    assert content.count(b"std_msgs/msg/Float64") >= 1 and kind not in evil
-    file.write_bytes(content.replace(b"std_msgs/msg/Float64", b"evil_msg/msg/Float64"))
-    import_data(file, tmp_path / "set", Want(parse_map(MAP)))  # a plain one of an unknown name
+EVIL = [
+    'float64 data\nstring X="""); import os; os.system("touch owned") #"""',
+    "float64 data\nfloat64 y 1)]; __import__('os').system('touch owned')",
+    "float64 data\nfloat64[__import__('os').system('touch owned')] y",
+    "float64 data\n" + "=" * 80 + "\nMSG: a/b(__import__('os').system('touch owned'))\nfloat64 z",
+    "float64 data\nfloat64 class\nfloat64 __msgtype__",
+    "float64 data\n" + "Evil e\n",
+    "",
+]
+
+
+@pytest.mark.parametrize("definition", EVIL)
+@pytest.mark.parametrize("kind", ["evil_msgs/msg/Evil", "evil/msg/E;import os;os.system('touch owned')#"])
+def test_a_definition_is_never_run(tmp_path, monkeypatch, definition, kind):
+    monkeypatch.chdir(tmp_path)
+    with (tmp_path / "evil.mcap").open("wb") as stream:
+        writer = McapWriter(stream)
+        writer.start("ros2", "")
+        schema = writer.register_schema(kind, "ros2msg", definition.encode())
+        channel = writer.register_channel("/evil", "cdr", schema)
+        for index in range(5):
+            data = b"\0\1\0\0" + np.float64(index / 10).tobytes()
+            writer.add_message(channel, index * 10**8, data, index * 10**8)
+        writer.finish()
+    asked = parse_map({"rate": 10, "observation": {"x": "/evil"}, "action": "/evil"})
+    try:
+        import_data(tmp_path / "evil.mcap", tmp_path / "set", Want(asked))
+    except DataError:
+        assert not (tmp_path / "set").exists()
     assert not (tmp_path / "owned").exists()
 
 
