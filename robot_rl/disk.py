@@ -41,3 +41,24 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's content durable."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def write_durably(path: Path, text: str) -> None:
+    """Write a small file so that after a crash it is whole, or as it was. Raises `DiskError` where that fails."""
+    scratch = path.with_name(f".{path.name}.tmp")
+    try:
+        with scratch.open("w") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        scratch.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        mend = MENDS.get(error.errno or 0, "mend its folder")
+        raise DiskError(f"{path} cannot be written ({error.strerror}); {mend}, then go on with --resume") from error

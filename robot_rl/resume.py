@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from robot_rl.checkpoint import checkpoint_names, read_checkpoint, set_aside
-from robot_rl.exceptions import DataError
+from robot_rl.exceptions import DataError, DiskError
 from robot_rl.experience import Records
 from robot_rl.learner import AGENT_FILE, Learner
 
@@ -22,7 +22,8 @@ def resume(folder: Path, make: Make, demonstrations: Callable[[], Records], tell
     newer than the one used is set aside.
 
     tell: hears in one sentence of anything but the first checkpoint tried. Raises `ConfigError` where a checkpoint
-    is of another agent, and `DataError` for the demonstrations.
+    is of another agent, and `DataError` for the demonstrations,
+    `DiskError` and `RunFolderError` where disk or folder are not at hand: then nothing was set aside or removed.
     """
     names = checkpoint_names(folder)[::-1]
     reasons = []
@@ -30,6 +31,9 @@ def resume(folder: Path, make: Make, demonstrations: Callable[[], Records], tell
         learner = make(None)
         try:
             learner.restore(read_checkpoint(folder / name))
+        except DiskError:  # no fault of the checkpoint's, which must not be set aside for it
+            learner.close()
+            raise
         except DataError as error:
             reasons.append(str(error))
             learner.close()

@@ -22,7 +22,7 @@ from typing import Any
 
 from controllers.cells import CellConfig
 from robot_rl.config import CHANGEABLE, NOT_SAVED, RunConfig, load_config, save_config, validate
-from robot_rl.disk import disk_errors
+from robot_rl.disk import disk_errors, write_durably
 from robot_rl.exceptions import ConfigError, RunFolderError
 
 
@@ -99,7 +99,7 @@ class RunFolder:
             except OSError as error:
                 raise RunFolderError(f"the run folder {run.path} cannot be made: {error}.") from error
         with disk_errors(run.path):
-            (run.path / "identity").write_text(f"{uuid.uuid4()}\n")
+            write_durably(run.path / "identity", f"{uuid.uuid4()}\n")
             save_config(config, run.config_file)
         return run
 

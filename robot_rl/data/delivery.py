@@ -20,7 +20,7 @@ from robot_rl.data.parcel import Answer, Parcel
 from robot_rl.data.register import Register
 from robot_rl.data.schema import Schema
 from robot_rl.data.transition import Transition
-from robot_rl.exceptions import DataError
+from robot_rl.exceptions import DataError, DiskError
 
 LONGEST = 8.0
 """Longest silence, s, between two questions to a learner that does not answer."""
@@ -102,7 +102,8 @@ class Outbox:
         with self._lock:
             if answer.wanted != self._acknowledged or answer.full != self._full or not self.answered:
                 self._heard, self._patience = now, self._timeout
-            if answer.wanted < self._acknowledged or answer.wanted > self._sent or not self.answered:
+            room_again = self._full and not answer.full  # what was on its way meanwhile was not taken
+            if answer.wanted < self._acknowledged or answer.wanted > self._sent or room_again or not self.answered:
                 self._go_to(answer.wanted)
             while self._sent - len(self._on_way) < answer.wanted:
                 self._on_way.popleft()
@@ -182,7 +183,7 @@ class Inbox:
 
     def answers(self) -> list[Answer]:
         """What to say to every actor that was heard, unasked: that there is room again, for instance."""
-        return [self._answer(journal, actor) for actor, journal in self._known.items()]
+        return [self._answer(journal, actor) for actor, journal in list(self._known.items())]
 
     def _take(self, parcel: Parcel) -> None:
         """Hand an intact record of the right journal on, if it is the next one."""
@@ -200,6 +201,8 @@ class Inbox:
             taken = self._receiver.receive([record])
         except NotJoined:  # sent before we restarted; it comes again, whole
             return
+        except DiskError:  # our own disk's, no fault of the actor's: it hears nothing and keeps what it has
+            raise
         except DataError as error:
             raise _Refused("content", f"the learner cannot take record {sequence} of '{actor}': {error}") from error
         if taken and isinstance(record, Transition):

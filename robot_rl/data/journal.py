@@ -24,7 +24,7 @@ from robot_rl.data.label import Label, Record
 from robot_rl.data.mcap_file import END, LABEL, MESSAGE, TRANSITION, JournalFile, head, message, scan
 from robot_rl.data.schema import VERSION, Schema
 from robot_rl.data.transition import Transition
-from robot_rl.disk import disk_errors, sync_folder
+from robot_rl.disk import disk_errors, sync_file, sync_folder
 from robot_rl.exceptions import DataError
 
 
@@ -154,8 +154,10 @@ class Journal(JournalReader):
                 super().__init__(folder)
                 if self.schema != schema:
                     raise DataError(f"{folder} was written with another schema, of task '{self.schema.task}'")
-                for file in self._files:
-                    file.repair()
+                with disk_errors(folder):
+                    for file in self._files:
+                        file.repair()
+                    sync_file(self._files[-1].path)  # killed before it was: what is counted from now on must last
             else:
                 self.folder, self.schema, self._files = folder, schema, []
             self._stream = self._start_file()

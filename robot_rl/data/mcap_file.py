@@ -209,9 +209,12 @@ def _judge_tail(file: JournalFile, stream: BinaryIO) -> None:
 
 
 def _holds_record(content: mmap.mmap, start: int) -> bool:
-    """Whether an intact message lies somewhere behind `start`; also where a search would take too long to tell."""
+    """Whether an intact message lies somewhere behind `start`; also where a search would take too long to tell.
+
+    One at `start` itself, whose number is wrong, is the record that was being written.
+    """
     left = _PATIENCE * (len(content) - start)
-    for match in _MAYBE_MESSAGE.finditer(content, start):
+    for match in _MAYBE_MESSAGE.finditer(content, start + 1):
         _, length = _RECORD.unpack_from(content, match.start())
         begin, stop = match.start() + MESSAGE.size, match.start() + _RECORD.size + length
         if begin < stop <= len(content):

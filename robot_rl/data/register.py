@@ -7,10 +7,10 @@ begin again at 0, and what it made up to the number that the learner wants next 
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from pathlib import Path
 
+from robot_rl.disk import write_durably
 from robot_rl.exceptions import DataError
 
 IDENTITY = "identity"
@@ -53,27 +53,9 @@ class Register:
         return self._journals.get(actor)
 
     def enter(self, actor: str, journal: str) -> None:
-        """`actor` delivers from `journal`. Returns once the disk has it. Raises `DataError` where it cannot."""
+        """`actor` delivers from `journal`. Returns once the disk has it. Raises `DiskError` where it cannot."""
         if self._journals.get(actor) == journal:
             return
         journals = self._journals | {actor: journal}
         write_durably(self._path, json.dumps(journals, indent=1, sort_keys=True) + "\n")
         self._journals = journals
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Write a small file so that after a crash it is whole, or as it was. Raises `DataError` where that fails."""
-    scratch = path.with_name(f".{path.name}.tmp")
-    try:
-        with scratch.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written ({error.strerror}); free space or mend the permissions") from error

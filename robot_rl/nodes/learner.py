@@ -14,7 +14,7 @@ from robot_rl.actors import register_file
 from robot_rl.data.delivery import Inbox
 from robot_rl.data.parcel import Answer
 from robot_rl.data.register import Register
-from robot_rl.exceptions import DataError
+from robot_rl.exceptions import DataError, DiskError
 from robot_rl.learner import Learner
 from robot_rl.metrics import MetricsWriter
 from robot_rl.nets.compile import enable_compile_cache
@@ -67,6 +67,8 @@ class Intake:
         while (message := self._feed.take()) is not None:
             try:
                 answer = self.inbox.accept(message.data.tobytes())
+            except DiskError:
+                raise
             except DataError as error:
                 self._log.error(str(error), throttle_duration_sec=1.0)
                 continue
@@ -126,7 +128,7 @@ class LearnerNode:
 
     def _tell(self) -> None:
         """What diagnostics say: versions, what every actor has brought, and how many parcels were refused, and why."""
-        refused = self._inbox.refused
+        refused = dict(self._inbox.refused)
         self._host.status(
             "warn" if refused else "ok",
             f"refused {sum(refused.values())} parcels" if refused else "learning",

@@ -119,9 +119,9 @@ class Uplink:
 
     def send(self, transition: Transition) -> None:
         """Journal a step; the courier sends it. Never waits for the learner. Raises `DataError` if that refuses us."""
-        self.courier.check()
-        self._journal.append(transition)
+        self._journal.append(transition)  # first: the robot has made this step, whatever the learner says
         self.courier.wake()
+        self.courier.check()
 
     def meet(self, timeout: float) -> None:
         """Wait until the learner has answered, so that it is known to take our steps. Raises `GraphError`."""
@@ -135,10 +135,16 @@ class Uplink:
         """Stop delivering."""
         self.courier.close()
 
+    @property
+    def _progress(self) -> tuple[int, int]:
+        return self.pending, self.received
+
     def _wait(self, done: Callable[[], bool], timeout: float, trouble: str) -> None:
-        end = time.monotonic() + timeout
+        end, before = time.monotonic() + timeout, self._progress
         while not done():
             self.courier.check()
+            if self._progress != before:  # a learner that catches up may take long
+                end, before = time.monotonic() + timeout, self._progress
             if time.monotonic() > end:
                 other = f" (a learner of run {self.courier.stranger} does)" if self.courier.stranger else ""
                 raise GraphError(
@@ -195,9 +201,12 @@ class Downlink:
         """Until a policy of `version` or later is here."""
         self._take()
         end, told = time.monotonic() + self._timeout, time.monotonic() + 10.0
+        newest = max(self._policies, default=-1)
         while not self._policies or max(self._policies) < version:
             self._uplink.courier.check()
             now = time.monotonic()
+            if max(self._policies, default=-1) != newest:  # it is catching up
+                end, newest = now + self._timeout, max(self._policies)
             if now > end:
                 raise GraphError(
                     f"the learner has not published version {version} of the weights within {self._timeout:g} s; "

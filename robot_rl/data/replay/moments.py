@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from robot_rl.data.replay.slots import Slots
 from robot_rl.data.replay.store import Column, FileColumn, MemoryColumn
 from robot_rl.data.transition import Observation
-from robot_rl.exceptions import DataError
+from robot_rl.disk import disk_errors
+from robot_rl.exceptions import DataError, RunFolderError
 from robot_rl.nets.observation import ObservationSpec
 
 HEADER = "replay.json"
@@ -126,6 +127,7 @@ class Moments:
         """Take back what `save` gave, into an empty store. held: the slots' numbers there.
 
         DataError: it was made for other observations; on disk, moments were overwritten since or are damaged.
+        RunFolderError: another learner has them open.
         """
         if self._folder is None:
             self._load(arrays, held)
@@ -166,16 +168,32 @@ class Moments:
         except OSError as error:
             os.close(self._lock)
             self._lock = -1
-            raise DataError(f"{folder} is used by another learner; stop that one first") from error
+            raise RunFolderError(f"{folder} is used by another learner; stop that one first") from error
+        try:
+            self._columns, self._seals = self._files(folder, fresh=fresh)
+        except BaseException:
+            self.close()
+            raise
+
+    def _files(self, folder: Path, *, fresh: bool) -> tuple[dict[str, Column], Column]:
+        """The columns' files and the seals', all of them or none."""
         header = json.dumps({"version": 1, "arrays": {n: [d.str, s] for n, (s, d) in self._shapes.items()}}, indent=1)
-        if fresh:
-            (folder / HEADER).write_text(header)
-        elif not (folder / HEADER).is_file() or (folder / HEADER).read_text() != header:
+        if not fresh and (not (folder / HEADER).is_file() or (folder / HEADER).read_text() != header):
             raise DataError(f"{folder} holds no replay of these observations; start a new run")
-        for name, kind in self._shapes.items():
-            self._columns[name] = FileColumn(folder / f"{quote(name, safe='')}.rows", *kind, fresh=fresh)
-        self._seals = FileColumn(folder / "seals.crc32", (), np.uint32, fresh=fresh)
-        os.fsync(self._lock)
+        columns: dict[str, Column] = {}
+        try:
+            with disk_errors(folder):
+                if fresh:
+                    (folder / HEADER).write_text(header)
+                for name, kind in self._shapes.items():
+                    columns[name] = FileColumn(folder / f"{quote(name, safe='')}.rows", *kind, fresh=fresh)
+                seals = FileColumn(folder / "seals.crc32", (), np.uint32, fresh=fresh)
+                os.fsync(self._lock)
+        except BaseException:
+            for column in columns.values():
+                column.close()
+            raise
+        return columns, seals
 
     def _seal(self, slot: int) -> NDArray[np.uint32]:
         """The checksum of what a slot holds."""

@@ -73,7 +73,7 @@ class FileColumn:
         self._row = math.prod(shape) * self._dtype.itemsize
         try:
             self._file = os.open(path, os.O_RDWR | ((os.O_CREAT | os.O_TRUNC) if fresh else 0), 0o644)
-        except OSError as error:
+        except FileNotFoundError as error:
             raise DataError(f"{path} does not open ({error.strerror}); keep the replay's files together") from error
         size = os.fstat(self._file).st_size
         if size % self._row:

@@ -253,6 +253,24 @@ def test_a_hole_in_the_last_record_is_a_torn_tail(journal_file, caplog):
     assert ["ends torn" in record.message for record in caplog.records] == [True]
 
 
+def test_a_hole_in_the_number_of_the_last_record_is_a_torn_tail(journal_file):
+    path, made = journal_file
+    content = bytearray(path.read_bytes())
+    start, _ = last_record(path)
+    content[start + 11] ^= 0xFF
+    path.write_bytes(content)
+    assert equal(read_journal(path.parent), made[:-1])
+
+
+def test_a_journal_goes_on_only_once_what_it_counts_is_on_disk(journal_file, monkeypatch):
+    """Killed between writing and syncing: the file looks whole, but only this machine's memory has its end."""
+    path, made = journal_file
+    synced = []
+    monkeypatch.setattr("robot_rl.data.journal.sync_file", synced.append)
+    with Journal(path.parent, JournalReader(path.parent).schema) as journal:
+        assert (synced, journal.next_sequence) == ([path], len(made))
+
+
 def test_only_the_last_file_may_have_a_torn_tail(journal_file):
     path, _ = journal_file
     write(path.parent, episodes.stream(3, first=10))

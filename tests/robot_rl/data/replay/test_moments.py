@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from robot_rl.data.replay.moments import HEADER, Moments
-from robot_rl.exceptions import DataError
+from robot_rl.exceptions import DataError, RunFolderError
 from robot_rl.nets.observation import ObservationSpec
 from tests.robot_rl.data.replay.truth import SPEC, moment
 
@@ -103,7 +103,7 @@ def test_a_folder_of_other_observations_or_none_is_refused(tmp_path):
 def test_a_folder_has_one_user_at_a_time(tmp_path):
     store, _ = on_disk(tmp_path)
     other = Moments(SPEC, 0, tmp_path)
-    with pytest.raises(DataError, match="used by another learner"):
+    with pytest.raises(RunFolderError, match="used by another learner"):
         other.add(moment(0))
     store.close()
     other.add(moment(0))
