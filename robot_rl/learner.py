@@ -137,7 +137,10 @@ class Learner:
         return self.received >= self._due()
 
     def update_block(self) -> dict[str, float]:
-        """Do the next block, which must be due, and return its mean metrics."""
+        """Do the next block, which must be due, and return its mean metrics.
+
+        A block without anything to draw from, since all was discarded, passes without an update.
+        """
         if not self.ready():
             raise RuntimeError(f"block {self.version} is due at {self._due()} transitions, not at {self.received}")
         if self.config.agent == "bc" and not len(self.experience.demonstrations):
@@ -147,10 +150,11 @@ class Learner:
         with self._at_work:
             self._hand_over()
             sampler, shape = self.experience.sampler, (self._slices, self.config.learner.batch)
-            for batch in Prefetcher(sampler, self._calls, *shape):
+            for batch in Prefetcher(sampler, self._calls, *shape) if sampler else ():
                 self.agent, metrics = self.agent.update(batch)
                 collected.append(metrics)
-            means = {name: float(np.mean([m[name] for m in collected])) for name in collected[0]}
+            names = collected[0] if collected else ()
+            means = {name: float(np.mean([m[name] for m in collected])) for name in names}
             seen = len(self.experience.online)
             self.version += 1
             self._hand_over()

@@ -284,6 +284,15 @@ def test_a_discarded_step_is_not_learnt_from():
     assert len(target.experience.online) == 4
 
 
+def test_a_block_with_nothing_left_to_draw_from_passes():
+    target = learner("sac", clock="realtime")
+    steps = experience(target._due())
+    target.receive([*steps, *(label(len(steps) + i, i, 1.0, "discard") for i in range(len(steps)))])
+    assert work(target)["replay"] == 0 and target.version == 1
+    target.receive(experience(20, first=2 * len(steps), episode="another"))
+    assert "critic_loss" in work(target)
+
+
 def test_in_lockstep_a_label_behind_a_block_waits_with_the_step_behind_it():
     """Else it would depend on when it came whether the block knows it."""
     target = learner("sac", demos=())

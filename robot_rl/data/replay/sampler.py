@@ -21,6 +21,10 @@ class Sampler:
         self.sources = dict(sources)
         self.rng = np.random.default_rng(seed)
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to draw: all that was held may have been discarded."""
+        return any(weight > 0 and len(replay) for replay, weight in self.sources.values())
+
     def sample(self, slices: int, batch: int) -> Batch:
         """`slices` times `batch` transitions, drawn with replacement: arrays of (slices, batch, ...).
 
