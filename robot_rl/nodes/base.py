@@ -36,8 +36,8 @@ LEVELS = {"ok": DiagnosticStatus.OK, "warn": DiagnosticStatus.WARN, "error": Dia
 class Host:
     """A node in its process. `listener` belongs to the main thread; services and timers run in another.
 
-    report: what `/diagnostics` says once a second; set it with `status`. fault: of a service, timer or thread: it ends the
-    process.
+    report: what `/diagnostics` says once a second; set it with `status`. fault: of a service, timer or thread, which
+    ends the process.
     """
 
     node: Node
