@@ -95,7 +95,7 @@ class Dataset:
         for shard in dict.fromkeys(episode.shard for episode in self.episodes):
             path = shard.path(self.folder, self.info.data_path)
             try:
-                with parquet().ParquetFile(path, page_checksum_verification=True) as file:
+                with parquet().ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
                     for batch in file.iter_batches(_ROWS, columns=[feature.name for feature in columns]):
                         values = {feature.name: _values(batch.column(feature.name), feature) for feature in columns}
                         for row in range(len(batch)):
