@@ -26,6 +26,7 @@ from benchmarks.common import ROOT, Figure, Partial, at_most, main, progress
 from benchmarks.stand_in import audit, command, prepare
 from robot_rl.actors import journal_folder
 from robot_rl.lifeline import PARENT
+from robot_rl.nodes.__main__ import START_AGAIN
 from robot_rl.nodes.environment import Domain, clean_shared_memory, network_environment, ros_environment
 from robot_rl.runs import RunFolder
 
@@ -65,9 +66,12 @@ class Storm:
         self._start(part)
 
     def look(self) -> None:
-        """Raises `RuntimeError` where a process ended by itself: none has a reason to."""
+        """Raises `RuntimeError` where a process ended by itself: the one reason to is a cable cut as it started."""
         for part, process in self._processes.items():
-            if process.poll() is not None:
+            if process.poll() == START_AGAIN:
+                self.counts["restarts by themselves"] += 1
+                self._start(part)
+            elif process.poll() is not None:
                 raise RuntimeError(f"{part} ended with {process.returncode}; see {self._log(part)}")
 
     def recover(self, timeout: float = 300.0) -> None:

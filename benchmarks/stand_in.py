@@ -30,13 +30,14 @@ from robot_rl.data.replay import Batch
 from robot_rl.data.schema import Schema
 from robot_rl.data.transition import Observation, Transition
 from robot_rl.envs.observation import Observer
-from robot_rl.exceptions import RobotRLError
+from robot_rl.exceptions import NetworkGone, RobotRLError
 from robot_rl.experience import Records
 from robot_rl.graph import whole_graph
 from robot_rl.learner import Learner
 from robot_rl.lifeline import die_with_parent
 from robot_rl.metrics import MetricsWriter
 from robot_rl.nets.compile import enable_compile_cache
+from robot_rl.nodes.__main__ import START_AGAIN, USER_ERROR
 from robot_rl.nodes.environment import network_environment
 from robot_rl.resume import resume
 from robot_rl.runs import RunFolder
@@ -285,9 +286,12 @@ def main() -> int:
             act(options.run, options.part, options.rate, options.steps)
     except KeyboardInterrupt:
         return 0
+    except NetworkGone as error:
+        print(error, file=sys.stderr)
+        return START_AGAIN
     except RobotRLError as error:
         print(error, file=sys.stderr)
-        return 2
+        return USER_ERROR
     return 0
 
 

@@ -22,6 +22,7 @@ from controllers.exceptions import RenderingError
 from controllers.interface import Array, Image, Reading
 from robot_rl.config import RunConfig, save_config
 from robot_rl.exceptions import GraphError
+from robot_rl.graph import LEARNER
 from robot_rl.live import LiveView
 from robot_rl.metrics import MetricsFollower, MetricsWriter
 from robot_rl.report import print_report, write_report, write_video
@@ -70,13 +71,15 @@ def _train(config: RunConfig, run: RunFolder, metrics: MetricsWriter, stopped: t
     from robot_rl.nets.compile import enable_compile_cache, use_one_thread
     from robot_rl.training import prepare_demos, relearn, train_inprocess
 
-    prepare_demos(config, run, metrics)
+    learns_here = LEARNER in (config.here or (LEARNER,))
+    if learns_here:
+        prepare_demos(config, run, metrics)
     if stopped.is_set():
         return
     metrics.write("phase", name="train")
     use_one_thread()
     enable_compile_cache()
-    if config.resume:
+    if config.resume and learns_here:
         relearn(config, run, metrics, stop=stopped.is_set)
     if stopped.is_set():
         return
@@ -93,12 +96,13 @@ def check_transport(config: RunConfig) -> None:
     """Before anything is written: raise `GraphError` where the graph of a run could not start on this machine."""
     if config.transport == "inprocess":
         return
-    from robot_rl.nodes.environment import Domain
+    from robot_rl.nodes.environment import Domain, check_peers
 
     if importlib.util.find_spec("rclpy") is None:
         raise GraphError(
             "ROS 2 is not installed; source a workspace, pip install 'robot_rl[ros]', or use --transport inprocess."
         )
+    check_peers(config.peers)
     with Domain(config.run or Path("runs"), os.environ.get("ROS_DOMAIN_ID")):
         return
 

@@ -21,6 +21,10 @@ class DiskError(DataError):
     """What has to be written cannot be: no room, or a disk that fails. What was written before is as it was."""
 
 
+class NetworkGone(RobotRLError):
+    """The way to another machine went away while a node started: it has to start again."""
+
+
 class GraphError(RobotRLError):
     """A node that could not start, died, or did not answer in time."""
 

@@ -98,7 +98,10 @@ class Outbox:
         if answer.refusal:
             raise DataError(answer.refusal)
         if answer.wanted > self._journal.next_sequence:
-            raise DataError(shorter(self._actor, self._journal.next_sequence, answer.wanted))
+            raise DataError(
+                f"the learner has {answer.wanted} records of '{self._actor}', whose journal ends before "
+                f"{self._journal.next_sequence}; bring the whole journal back from a copy, or begin a new run"
+            )
         with self._lock:
             if answer.wanted != self._acknowledged or answer.full != self._full or not self.answered:
                 self._heard, self._patience = now, self._timeout
@@ -156,6 +159,7 @@ class Inbox:
         self._schema, self._receiver, self._register, self._run = schema, receiver, register, run
         self._last: dict[str, Transition] = {}
         self._known: dict[str, str] = {}
+        self._ends: dict[str, int] = {}
         self.refused: Counter[str] = Counter()
 
     def accept(self, data: bytes) -> Answer:
@@ -179,11 +183,17 @@ class Inbox:
             self.refused[refusal.reason] += 1
             return self._answer(parcel.journal, parcel.actor, str(refusal))
         self._known[parcel.actor] = parcel.journal
+        self._ends[parcel.actor] = max(parcel.end, self._ends.get(parcel.actor, 0))
         return self._answer(parcel.journal, parcel.actor)
 
     def answers(self) -> list[Answer]:
         """What to say to every actor that was heard, unasked: that there is room again, for instance."""
         return [self._answer(journal, actor) for actor, journal in list(self._known.items())]
+
+    def behind(self) -> dict[str, int]:
+        """Of each actor that was heard, the records that its journal had, as it last said, and the learner has not."""
+        ends = list(self._ends.items())
+        return {actor: max(0, end - self._receiver.next_sequence(actor)) for actor, end in ends}
 
     def _take(self, parcel: Parcel) -> None:
         """Hand an intact record of the right journal on, if it is the next one."""
@@ -224,19 +234,9 @@ class Inbox:
                 f"the learner has {wanted} records of '{actor}' from journal {known}, and this is journal "
                 f"{parcel.journal}; bring the other one back from a copy, or begin a new run",
             )
-        if parcel.end < wanted:
-            raise _Refused("journal", shorter(actor, parcel.end, wanted))
 
     def _answer(self, journal: str, actor: str, refusal: str = "") -> Answer:
         receiver = self._receiver
         return Answer(
             self._run, journal, actor, receiver.next_sequence(actor), receiver.full, receiver.received, refusal
         )
-
-
-def shorter(actor: str, end: int, wanted: int) -> str:
-    """What to say of a journal that ends before what the learner has of it."""
-    return (
-        f"the learner has {wanted} records of '{actor}', whose journal ends before {end}; bring the whole journal "
-        "back from a copy, or begin a new run"
-    )

@@ -27,7 +27,8 @@ _LARGEST = 2**53
 class Parcel:
     """One message of an actor. run, journal: UUIDs of the run and of the journal that the record lies in.
 
-    end: the sequence behind that journal's last record. record: the bytes of a record, empty to ask what is wanted.
+    end: the sequence behind that journal's last record when this was sent. record: the bytes of one, empty to ask what
+    is wanted.
     """
 
     run: str

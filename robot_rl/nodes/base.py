@@ -24,11 +24,15 @@ from controllers.arms.ros_io import STATE, Listener
 from robot_rl.actors import own_config
 from robot_rl.cells import task_of
 from robot_rl.config import RunConfig
+from robot_rl.exceptions import NetworkGone
+from robot_rl.nodes.environment import check_network, wait_for_network
 from robot_rl.runs import RunFolder
 from tasks.spec import TaskSpec
 
 OWNS_ARM, ON_SCHEDULE, PATIENT = 20, 10, -10
 """Priorities: of the arm, of nodes that act at its ticks, and of those that yield to them."""
+TRAVELLERS = ("actor", "learner")
+"""Nodes that have to do with the run's other machines."""
 LEVELS = {"ok": DiagnosticStatus.OK, "warn": DiagnosticStatus.WARN, "error": DiagnosticStatus.ERROR}
 
 
@@ -86,9 +90,17 @@ def hosting(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
     complaint = _prioritise(priority, config.clock == "lockstep")
+    peers = config.peers if name in TRAVELLERS else ()
+    wait_for_network(peers)
     context = Context()
     rclpy.init(args=ros_args, context=context, signal_handler_options=SignalHandlerOptions.NO)
     node = Node(name, context=context)
+    try:
+        check_network(peers)
+    except NetworkGone:
+        node.destroy_node()
+        context.try_shutdown()
+        raise
     host = Host(node, Listener(node, interrupted), folder, config, task_of(config))
     _diagnose(host)
     if complaint:

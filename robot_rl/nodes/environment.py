@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from robot_rl.exceptions import GraphError
+from robot_rl.exceptions import GraphError, NetworkGone
 from robot_rl.xla import ONE_THREAD
 
 PROFILE = Path(__file__).with_name("fastdds.xml")
@@ -20,6 +20,9 @@ PROFILE_SHM_ONLY = Path(__file__).with_name("fastdds_shm_only.xml")
 PROFILE_NETWORK = Path(__file__).with_name("fastdds_network.xml")
 DOMAINS = range(1, 102)
 """Domains whose ports lie below Linux's ephemeral ones. 0 is everybody's default, so runs keep off it."""
+
+DISCARD = 9
+"""A port that nothing is sent to: only the way there is asked for."""
 
 SETTLED = 2.0
 """Age, s, from which an unlocked segment is taken for abandoned."""
@@ -79,6 +82,53 @@ def check_peers(peers: Sequence[str]) -> None:
             socket.getaddrinfo(peer, None, socket.AF_INET)
         except OSError as error:
             raise GraphError(f"the peer {peer!r} cannot be found ({error.strerror}); give its IPv4 address.") from error
+
+
+def wait_for_network(peers: Sequence[str], every: float = 1.0) -> None:
+    """Wait until there is a way to each of the peers; says so once, on standard error, where there is none yet.
+
+    The middleware tells others the addresses that it has when it starts: without its cable it would never be found.
+    """
+    told = False
+    while missing := [peer for peer in peers if not _source(peer)]:
+        if not told:
+            print(f"waiting for the network: there is no way to {', '.join(missing)} yet", file=sys.stderr, flush=True)
+            told = True
+        time.sleep(every)
+
+
+def check_network(peers: Sequence[str]) -> None:
+    """After Fast DDS has started: raise `NetworkGone` where it has no socket at the address of the way to a peer.
+
+    It looks for addresses when it starts and never again, so a cable pulled in that moment would be pulled for ever.
+    """
+    if os.environ.get("RMW_IMPLEMENTATION") != "rmw_fastrtps_cpp":
+        return
+    spoken = _addresses_of_sockets()
+    for peer in peers:
+        if _source(peer) not in spoken:
+            raise NetworkGone(f"the network to {peer} went away while the node started; it starts again.")
+
+
+def _source(peer: str) -> str:
+    """The address from which this machine sends what is for `peer`, empty where there is no way; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((peer, DISCARD))
+        except OSError:
+            return ""
+        return str(probe.getsockname()[0])
+
+
+def _addresses_of_sockets() -> set[str]:
+    """The local addresses of this process's UDP sockets."""
+    inodes = {link.readlink().name for link in Path("/proc/self/fd").iterdir() if link.is_symlink()}
+    found = set()
+    for line in Path("/proc/self/net/udp").read_text().splitlines()[1:]:
+        words = line.split()
+        if f"socket:[{words[9]}]" in inodes:
+            found.add(socket.inet_ntoa(int(words[1].split(":")[0], 16).to_bytes(4, sys.byteorder)))
+    return found
 
 
 def for_interpreter(environment: Mapping[str, str], executable: str) -> dict[str, str]:

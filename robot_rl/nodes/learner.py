@@ -127,14 +127,14 @@ class LearnerNode:
         self._weights.publish(weights_message(self._learner.policy_bytes(), self._host.run.identity))
 
     def _tell(self) -> None:
-        """What diagnostics say: versions, what every actor has brought, and how many parcels were refused, and why."""
+        """What diagnostics say: versions, what every actor has yet to bring, how many parcels were refused and why."""
         refused = dict(self._inbox.refused)
         self._host.status(
             "warn" if refused else "ok",
             f"refused {sum(refused.values())} parcels" if refused else "learning",
             received=self._learner.received,
             version=self._learner.version,
-            **{f"wanted: {answer.actor}": answer.wanted for answer in self._inbox.answers()},
+            **{f"behind: {actor}": count for actor, count in self._inbox.behind().items()},
             **{f"refused: {reason}": count for reason, count in refused.items()},
         )
 

@@ -12,7 +12,7 @@ import robot_rl.nodes
 import tasks
 from robot_rl.config import effective
 from robot_rl.exceptions import ConfigError
-from robot_rl.graph import graph
+from robot_rl.graph import graph, whole_graph
 from robot_rl.nodes import run_node
 from robot_rl.runs import RunFolder
 
@@ -34,6 +34,30 @@ def test_pixels_need_a_camera_node_each():
     found = nodes(obs="pixels")
     assert found["camera_wrist"].parameters == {"camera": "wrist"}
     assert found["camera_front"].module == "camera"
+
+
+def test_each_further_actor_has_nodes_of_its_own_in_a_namespace():
+    found = nodes(obs="pixels", actors=2)
+    assert list(found) == [
+        *("arm", "camera_wrist", "camera_front", "reward", "reset"),
+        *("actor1_arm", "actor1_camera_wrist", "actor1_camera_front", "actor1_reward", "actor1_reset"),
+        *("learner", "actor", "actor1"),
+    ]
+    assert [name for name, node in found.items() if not node.restart] == ["arm", "actor1_arm"]
+    assert [name for name, node in found.items() if node.finishes] == ["actor", "actor1"]
+    assert found["actor"].ros_args == []
+    assert found["actor1_camera_wrist"].parameters == {"camera": "wrist", "actor": "actor1"}
+    rules = found["actor1"].ros_args[2::2]
+    assert rules[:2] == ["__ns:=/actor1", "/clock:=/actor1/clock"]
+    assert "experience:=/experience" in rules
+
+
+def test_a_machine_starts_its_parts_alone():
+    assert list(nodes(here=("learner",))) == ["learner"]
+    assert list(nodes(here=("actor0",))) == ["arm", "reward", "reset", "actor"]
+    assert list(nodes(actors=3, here=("actor2", "learner")))[-2:] == ["learner", "actor2"]
+    config = effective(tasks.load("reach"), {"here": ("learner",)})
+    assert [node.name for node in whole_graph(config)] == ["arm", "reward", "reset", "learner", "actor"]
 
 
 def test_every_module_exists_and_the_graph_itself_needs_no_ros():
@@ -102,6 +126,22 @@ def test_ros2_launch_starts_the_same_processes(fake_launch, run):
     assert processes[0].values["additional_env"]["RMW_IMPLEMENTATION"] == "rmw_fastrtps_cpp"
     handlers = [action for action in actions if type(action).__name__ == "RegisterEventHandler"]
     assert [handler.args[0].values["target_action"].values["name"] for handler in handlers] == ["arm", "actor"]
+
+
+def test_ros2_launch_ends_when_every_actor_has(fake_launch, tmp_path):
+    config = effective(tasks.load("reach"), {"demos": "0", "actors": 2})
+    run = RunFolder.create(dataclasses.replace(config, run=tmp_path / "two"))
+    *_, started = runpy.run_path(str(LAUNCH))["generate_launch_description"]().args[0]
+    actions = started.values["function"]({"run": str(run.path)})
+    ends = {
+        action.args[0].values["target_action"].values["name"]: action.args[0].values["on_exit"][0]
+        for action in actions
+        if type(action).__name__ == "RegisterEventHandler"
+    }
+    assert list(ends) == ["arm", "actor1_arm", "actor", "actor1"]
+    assert ends["actor1"].values["function"](None) == []
+    [shutdown] = ends["actor"].values["function"](None)
+    assert shutdown.values["event"].values["reason"] == "every actor has made its steps"
 
 
 def test_ros2_launch_begins_a_run_of_a_task(fake_launch, tmp_path):

@@ -66,6 +66,37 @@ def test_the_run_ends_when_the_node_that_finishes_it_ends_well_and_nothing_is_le
     assert {name for name, _ in graph.of("stopped")} == {"arm", "actor"}
 
 
+class Actors(Graph):
+    """As `Graph`, where every actor has to finish."""
+
+    def __init__(self, folder, scripts, **options):
+        super().__init__(folder, scripts, **options)
+        self.supervisor._nodes = [NodeSpec(name, name, "", finishes=name.startswith("actor")) for name in scripts]
+
+
+def test_a_run_ends_when_all_actors_have_finished(tmp_path):
+    later = "import time; time.sleep(1.5)"
+    graph = Actors(tmp_path, {"learner": SLEEPER, "actor": CLEAN, "actor1": later}, grace=5.0)
+    began = time.monotonic()
+    with graph.supervisor:
+        watch(graph)
+    assert time.monotonic() - began > 1.5
+    assert graph.of("died") == []
+
+
+def test_an_actor_that_has_finished_tells_again_what_a_learner_that_died_knew(tmp_path):
+    count = tmp_path / "count"
+    told = f"open({str(count)!r}, 'a').write('x')"
+    graph = Actors(tmp_path, {"learner": SLEEPER, "actor": told, "actor1": SLEEPER}, grace=5.0)
+    with graph.supervisor as nodes:
+        wait_until(lambda: nodes._running["actor"].process.poll() == 0)
+        assert not nodes.poll()
+        assert count.read_text() == "x"
+        os.kill(nodes.process_id("learner"), signal.SIGKILL)
+        wait_until(lambda: not nodes.poll() and count.read_text() == "xx")
+    assert graph.of("restarted") == [("learner", "")]
+
+
 def test_a_dead_node_is_named_with_its_last_words_and_started_again(tmp_path):
     once = tmp_path / "once"
     script = textwrap.dedent(f"""

@@ -17,7 +17,7 @@ from robot_rl.data.journal import Journal
 from robot_rl.data.label import Label
 from robot_rl.data.parcel import Answer, Parcel
 from robot_rl.data.register import Register, journal_identity
-from robot_rl.exceptions import DataError
+from robot_rl.exceptions import DataError, DiskError
 from tests.robot_rl.data import episodes
 
 RUN, OTHER = (str(uuid.UUID(int=number)) for number in (1, 2))
@@ -372,6 +372,26 @@ def test_a_record_in_another_name_or_one_that_the_learner_cannot_take_is_refused
     refused = inbox.accept(Parcel(RUN, LEFT, "actor0", 9, message).to_bytes())
     assert refused.refusal == "the learner cannot take record 0 of 'actor0': its action is odd"
     assert inbox.refused == {"content": 2}
+
+
+def test_a_learner_whose_disk_is_full_does_not_blame_the_sender(make_inbox):
+    class Full(FakeLearner):
+        def receive(self, records):
+            raise DiskError("no room")
+
+    inbox = make_inbox(Full())
+    record = encode(next(episodes.stream(1)), episodes.schema())
+    with pytest.raises(DiskError, match="no room"):
+        inbox.accept(Parcel(RUN, LEFT, "actor0", 1, record).to_bytes())
+    assert inbox.refused == {}
+
+
+def test_a_parcel_that_is_overtaken_is_no_sign_of_a_shorter_journal(actor, make_inbox):
+    learner = FakeLearner({"left": list(episodes.stream(4, actor="left"))})
+    inbox = make_inbox(learner)
+    for end in (4, 9, 2):
+        assert not inbox.accept(Parcel(RUN, LEFT, "left", end).to_bytes()).refusal
+    assert inbox.behind() == {"left": 5}
 
 
 def test_an_actor_of_another_run_is_told_so(actor, make_inbox):

@@ -3,7 +3,7 @@ import uuid
 import pytest
 
 from robot_rl.data.register import Register, journal_identity
-from robot_rl.exceptions import DataError
+from robot_rl.exceptions import DataError, DiskError
 
 LEFT, RIGHT = (str(uuid.UUID(int=number)) for number in (3, 4))
 
@@ -45,6 +45,6 @@ def test_a_damaged_register_is_refused(tmp_path, text):
 
 def test_a_register_that_cannot_be_written_is_one_sentence(tmp_path):
     register = Register(tmp_path / "gone" / "register.json")
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(DiskError, match="cannot be written"):
         register.enter("actor0", LEFT)
     assert register.journal("actor0") is None

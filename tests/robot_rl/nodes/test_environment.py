@@ -1,19 +1,27 @@
 import fcntl
 import os
+import socket
 import subprocess
 import sys
 import time
+import uuid
 
 import pytest
 
-from robot_rl.exceptions import GraphError
+from robot_rl.exceptions import GraphError, NetworkGone
 from robot_rl.nodes import environment
 from robot_rl.nodes.environment import (
+    PROFILE_NETWORK,
     Domain,
+    check_network,
+    check_peers,
     check_shared_memory,
     clean_shared_memory,
+    common_domain,
     for_interpreter,
+    network_environment,
     ros_environment,
+    wait_for_network,
 )
 
 
@@ -105,3 +113,42 @@ def test_too_little_shared_memory_is_said_with_its_mend(monkeypatch):
         check_shared_memory(5, ros_environment({}))
     check_shared_memory(1, ros_environment({}))
     check_shared_memory(5, ros_environment({"FASTRTPS_DEFAULT_PROFILES_FILE": "/my/own.xml"}))
+
+
+def test_machines_of_one_run_choose_the_same_domain_and_the_profile_of_a_network():
+    one, other = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
+    found = network_environment({}, ("10.0.0.1", "lab"), one)
+    assert found["ROS_STATIC_PEERS"] == "10.0.0.1;lab"
+    assert found["FASTRTPS_DEFAULT_PROFILES_FILE"] == str(PROFILE_NETWORK)
+    assert found["ROS_DOMAIN_ID"] == str(common_domain(one))
+    assert common_domain(one) != common_domain(other)
+    assert network_environment({"ROS_DOMAIN_ID": "7"}, ("lab",), one)["ROS_DOMAIN_ID"] == "7"
+    assert network_environment({}, ("lab",), one, domain=8)["ROS_DOMAIN_ID"] == "8"
+    assert network_environment({"A": "b"}, (), one) == ros_environment({"A": "b"})
+
+
+def test_a_peer_that_nobody_knows_is_named():
+    check_peers(("127.0.0.1", "localhost"))
+    with pytest.raises(
+        GraphError, match=r"the peer 'no-such-machine.invalid' cannot be found .*; give its IPv4 address"
+    ):
+        check_peers(("no-such-machine.invalid",))
+
+
+def test_the_network_is_waited_for_with_one_sentence(monkeypatch, capsys):
+    ways = iter(["", "", "127.0.0.1"])
+    monkeypatch.setattr(environment, "_source", lambda peer: next(ways))
+    wait_for_network(("10.0.0.1",), every=0.0)
+    assert capsys.readouterr().err == "waiting for the network: there is no way to 10.0.0.1 yet\n"
+    wait_for_network(())
+
+
+def test_a_middleware_that_started_without_its_network_has_to_start_again(monkeypatch):
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp")
+    with pytest.raises(NetworkGone, match="the network to 127.0.0.1 went away while the node started"):
+        check_network(("127.0.0.1",))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as spoken:
+        spoken.bind(("127.0.0.1", 0))
+        check_network(("127.0.0.1",))
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
+    check_network(("127.0.0.1",))
