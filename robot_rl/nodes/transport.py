@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+import jax
+import numpy as np
 from diagnostic_msgs.msg import KeyValue
 from std_msgs.msg import MultiArrayDimension, UInt8MultiArray
 
@@ -239,6 +241,9 @@ class Downlink:
         if policy.spec != self._spec or policy.action_dim != self._action_dim:
             self.refused["shape"] += 1
             raise DataError(f"version {version} is for other observations or actions than this actor's")
+        if version < 0 or not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(policy)):
+            self.refused["content"] += 1
+            raise DataError(f"version {version} holds NaN or infinity, or no version counts from there")
         self._policies[version] = policy
 
 

@@ -199,7 +199,7 @@ def test_a_fault_in_the_thread_ends_the_process(graph):
 
 
 def policy_bytes(version, spec=SPEC, action_dim=2):
-    actor = init_actor(jax.random.key(version), spec, action_dim, (8,))
+    actor = init_actor(jax.random.key(abs(version)), spec, action_dim, (8,))
     return Policy({}, actor, spec, action_dim, (8,)).to_bytes(version)
 
 
@@ -211,6 +211,9 @@ def test_weights_of_another_run_shape_or_that_are_damaged_are_refused_and_the_ol
     assert downlink.get(0)[1] == 3
     good = bytearray(policy_bytes(9))
     good[-1] ^= 1
+    broken = Policy(
+        {}, jax.tree.map(lambda leaf: np.nan * leaf, init_actor(jax.random.key(0), SPEC, 2, (8,))), SPEC, 2, (8,)
+    )
     other = ObservationSpec((("tool_position", 4),))
     refused = (
         weights_message(policy_bytes(7), str(uuid.uuid4())),
@@ -218,14 +221,16 @@ def test_weights_of_another_run_shape_or_that_are_damaged_are_refused_and_the_ol
         weights_message(bytes(good), graph.identity),
         weights_message(policy_bytes(10, other), graph.identity),
         weights_message(policy_bytes(11, action_dim=3), graph.identity),
+        weights_message(broken.to_bytes(12), graph.identity),
+        weights_message(policy_bytes(-1), graph.identity),
     )
     for message in refused:  # one by one: the topic keeps the last three
         before = downlink.refused.total()
         publisher.publish(message)
         wait_until(lambda before=before: downlink.get(0)[1] == 3 and downlink.refused.total() > before)
-    assert downlink.refused == {"run": 2, "damaged": 1, "shape": 2}
-    publisher.publish(weights_message(policy_bytes(12), graph.identity))
-    wait_until(lambda: downlink.get(0)[1] == 12)
+    assert downlink.refused == {"run": 2, "damaged": 1, "shape": 2, "content": 2}
+    publisher.publish(weights_message(policy_bytes(13), graph.identity))
+    wait_until(lambda: downlink.get(0)[1] == 13)
 
 
 def test_one_of_several_actors_waits_in_lockstep_for_what_the_learner_owes(graph):
