@@ -1,8 +1,10 @@
 """Experience on its way between processes, and between machines where namespaces are allowed."""
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -11,6 +13,7 @@ from benchmarks.common import ROOT
 from benchmarks.faults import interrupt, storm
 from benchmarks.stand_in import ARRIVALS, audit, command, prepare
 from robot_rl.actors import journal_folder, own_config
+from robot_rl.checkpoint import newest_checkpoint
 from robot_rl.data.journal import read_journal
 from robot_rl.lifeline import PARENT
 from robot_rl.metrics import MetricsWriter
@@ -125,6 +128,43 @@ def test_a_cut_cable_stops_nobody_and_everything_comes_when_it_is_mended(tmp_pat
     interrupt(learner)
     result = audit(run)
     assert (result.kept, result.faults) == (200, 0)
+
+
+@pytest.mark.long
+def test_the_command_line_trains_on_two_machines(tmp_path, processes, cable):
+    robot, learner = tmp_path / "robot", tmp_path / "learner"
+    train = [sys.executable, "-m", "robot_rl.cli", "train", "reach", "--peers", ",".join(ADDRESSES)]
+    settings = {"critics": "2", "hidden": "32,32", "utd": "1", "start": "40"}
+    small = [word for name, value in settings.items() for word in (f"--learner.{name}", value)]
+    begin = [
+        *train,
+        "--run",
+        str(robot),
+        "--here",
+        "actor0",
+        "--steps",
+        "150",
+        "--demos",
+        "2",
+        "--clock",
+        "realtime",
+        *small,
+    ]
+    acting = processes(cable.command(0, begin), {**os.environ, "TERM": "dumb"})
+    wait_until((robot / "identity").exists)
+    learner.mkdir()
+    for name in ("config.yaml", "identity"):
+        shutil.copy(robot / name, learner)
+    (tmp_path / "tmp").mkdir()  # where locks lie: each machine has its own
+    follow = cable.command(1, [*train, "--run", str(learner), "--here", "learner", "--resume"])
+    learning = processes(follow, {**os.environ, "TERM": "dumb", "TMPDIR": str(tmp_path / "tmp")})
+    assert acting.wait(200.0) == 0
+    learning.send_signal(signal.SIGINT)
+    assert learning.wait(100.0) == 130
+    assert sorted(path.stem for path in (robot / "logs").iterdir()) == ["actor", "arm", "reset", "reward"]
+    assert [path.stem for path in (learner / "logs").iterdir()] == ["learner"]
+    assert not (learner / "journal").exists()
+    assert newest_checkpoint(learner / "checkpoints").state["next_sequence"] == {"actor0": 150}
 
 
 @pytest.mark.long
