@@ -256,7 +256,7 @@ def test_a_fault_in_a_service_ends_the_node(tmp_path, domain, monkeypatch):
             host.listener.sleep(20.0)
 
     monkeypatch.setattr("signal.signal", lambda *_: None)  # they stay pytest's
-    with pytest.raises(RuntimeError, match="a service or timer of the node arm failed"):
+    with pytest.raises(RuntimeError, match="a service, timer or thread of the node arm failed"):
         serve()
 
 
