@@ -72,6 +72,7 @@ class CrispCell:
         self._start = time.monotonic()
         self._due = self._start
         self._trouble = ""
+        self._stopped = False
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._connect()
@@ -169,6 +170,7 @@ class CrispCell:
         """Latch: the arm holds where it is until `recover`. Not a safety-rated stop."""
         with self._lock:
             self.controller.stop(reason)
+            self._stopped = True
         self._link.trigger(self.config.stop)
 
     def recover(self) -> None:
@@ -178,6 +180,7 @@ class CrispCell:
         self._await_news()
         with self._lock:
             self.controller.recover()
+            self._stopped = False
 
     def health(self) -> Health:
         """State of the filter, and how the robot's state arrives."""
@@ -236,7 +239,7 @@ class CrispCell:
             self._trouble = self._listen()
             silent = self._link.stale(self.config.stale_after)
             with self._lock:
-                if self._trouble:
+                if self._trouble and not (self._stopped and self._now.latched):  # the latch that our stop asked for
                     self.controller.fault(self._trouble.rstrip("."))
                 sent = _advance(self.controller, self._kinematics, self._now)
             if not silent:  # else what it was told last is where it was last seen
