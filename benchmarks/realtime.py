@@ -61,7 +61,7 @@ def learn() -> None:
     """Update a learner as peg_insert has it, without end."""
     from benchmarks.learner import make_learner, transitions
 
-    learner = make_learner(2, 128, transitions(20_000))  # for minutes: a block is due every few
+    learner = make_learner(2, 128, transitions(20_000))  # blocks for minutes of updates
     print("ready", flush=True)
     while True:
         learner.update_block()

@@ -124,6 +124,9 @@ class IdleLearner(Learner):
 
     arrivals: Path | None = None
 
+    def warm_up(self) -> None:
+        """Nothing is computed, so there is nothing to compile."""
+
     def receive(self, records: Iterable[Record]) -> int:
         """As the learner's."""
         records = list(records)
@@ -209,22 +212,14 @@ def same(row: Batch, step: Transition) -> bool:
 def learn(run: Path, note: bool) -> None:
     """The learner node around an idle learner, until interrupted. note: the arrivals."""
     from robot_rl.nodes.base import hosting
-    from robot_rl.nodes.learner import LearnerNode
+    from robot_rl.nodes.learner import LearnerNode, serve
 
     enable_compile_cache()
     with hosting("learner", run) as host, MetricsWriter(host.run.metrics) as metrics:
         learner = make_idle_learner(host.config, host.run)
         learner.arrivals = host.run.path / ARRIVALS if note else None
         report = BlockReport(host.config, host.run, metrics, learner)
-        node = LearnerNode(host, learner, report)
-        try:
-            node.run()
-        except KeyboardInterrupt:
-            node.finish()
-            report.save(learner)
-            raise
-        finally:
-            learner.close()
+        serve(LearnerNode(host, learner, report), learner, report)
 
 
 def act(run: Path, name: str, rate: float, steps: int) -> None:

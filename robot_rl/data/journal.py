@@ -86,6 +86,13 @@ class JournalReader:
         """All transitions from `start_sequence` on, in order."""
         return (record for record in self.records(start_sequence) if isinstance(record, Transition))
 
+    def labels(self) -> Iterator[Label]:
+        """The labels, in order. Images are not decoded."""
+        kind = self.schema.label_hash.to_bytes(8, "little")
+        for sequence in range(self.next_sequence):
+            if self.message(sequence)[4:12] == kind and isinstance(record := self._unpack(sequence), Label):
+                yield record
+
     def episodes(self) -> int:
         """How many episodes were begun. Every checksum is verified; images are not decoded."""
         return sum(map(self._episodes, self._files))

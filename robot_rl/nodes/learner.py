@@ -146,14 +146,19 @@ def main(run: Path, ros_args: list[str]) -> None:
         learner = make_learner(host.config, host.run, metrics)
         report = BlockReport(host.config, host.run, metrics, learner)
         node = LearnerNode(host, learner, report)
-        try:
-            learner.warm_up()
-            settle_memory()
-            node.run()
-        except KeyboardInterrupt:
-            node.finish()
-            report.save(learner)
-            raise
-        finally:
-            node.close()
-            learner.close()
+        serve(node, learner, report)
+
+
+def serve(node: LearnerNode, learner: Learner, report: BlockReport) -> None:
+    """Learn until interrupted; then finish what is due, and save."""
+    try:
+        learner.warm_up()
+        settle_memory()
+        node.run()
+    except KeyboardInterrupt:
+        node.finish()
+        report.save(learner)
+        raise
+    finally:
+        node.close()
+        learner.close()

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from robot_rl.data.codec import decode
 from robot_rl.data.demos import check_same
 from robot_rl.data.formats.pieces import judged
 from robot_rl.data.journal import JournalReader
@@ -39,7 +38,7 @@ class Experience:
     @cached_property
     def labels(self) -> tuple[Label, ...]:
         """Every label. Pictures are not decoded for it."""
-        return tuple(label for reader in self.readers for label in _labels(reader))
+        return tuple(label for reader in self.readers for label in reader.labels())
 
     def judgement(self) -> Labels:
         """What the labels say."""
@@ -83,13 +82,3 @@ def open_experience(path: Path) -> Experience:
     for reader in found.readers[1:]:
         check_same(reader.schema, found.schema, f"the steps in {reader.folder}")
     return found
-
-
-def _labels(reader: JournalReader) -> Iterator[Label]:
-    kind = reader.schema.label_hash.to_bytes(8, "little")
-    for sequence in range(reader.next_sequence):
-        data = reader.message(sequence)
-        if data[4:12] == kind:
-            record = decode(data, reader.schema)
-            if isinstance(record, Label):
-                yield record

@@ -13,6 +13,7 @@ from robot_rl.data.journal import Journal
 from robot_rl.data.label import Record
 from robot_rl.data.schema import Schema
 from robot_rl.data.transition import Transition
+from robot_rl.disk import sync_file, sync_folder
 from robot_rl.exceptions import DataError
 
 Progress = Callable[[int], None]
@@ -49,8 +50,9 @@ def whole(folder: Path) -> Iterator[Path]:
         raise DataError(f"{part} cannot be made: {error.strerror}") from error
     try:
         yield part
+        _sync(part)
         part.rename(folder)
-        _sync(folder.parent)
+        sync_folder(folder.parent)
     except OSError as error:
         raise DataError(f"{folder} cannot be written: {error}") from error
     finally:
@@ -58,11 +60,11 @@ def whole(folder: Path) -> Iterator[Path]:
 
 
 def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Make all that lies below `folder` durable, itself included: a name must not outlive what it promises."""
+    for place, _, files in os.walk(folder):
+        for name in files:
+            sync_file(Path(place, name))
+        sync_folder(Path(place))
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from robot_rl.data.codec import decode
 from robot_rl.data.demos import check_same
 from robot_rl.data.formats.whole import Progress, whole
 from robot_rl.data.journal import JournalReader
@@ -46,7 +44,7 @@ def export_lerobot(
     for other in readers:
         check_same(other.schema, schema, f"the records in {other.folder}")
     judged = Labels()
-    for label in itertools.chain(*map(labels_of, readers), labels):
+    for label in itertools.chain(*(reader.labels() for reader in readers), labels):
         judged.add(label)
     rate = fps if fps is not None else measured_rate(readers)
     if not 0 < rate < 1e6:
@@ -62,17 +60,7 @@ def export_lerobot(
         if not count:
             raise DataError(f"{readers[0].folder} holds no transitions; there is nothing to export")
         writer.close()
-        _sync(part)
     return count
-
-
-def labels_of(reader: JournalReader) -> Iterator[Label]:
-    """The labels in a journal. Images are not decoded."""
-    kind = reader.schema.label_hash.to_bytes(8, "little")
-    for sequence in range(reader.next_sequence):
-        data = reader.message(sequence)
-        if data[4:12] == kind and isinstance(label := decode(data, reader.schema), Label):
-            yield label
 
 
 def _steps(readers: Iterable[JournalReader]) -> Iterator[Transition]:
@@ -126,13 +114,3 @@ def follows(step: Transition, last: Transition, schema: Schema) -> bool:
         return False
     pairs = ((last.next_observation[field.name], step.observation[field.name]) for field in schema.observation)
     return all(before is after or before.tobytes() == after.tobytes() for before, after in pairs)
-
-
-def _sync(folder: Path) -> None:
-    """Have the disk hold every file of a folder."""
-    for path in (folder, *folder.rglob("*")):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
