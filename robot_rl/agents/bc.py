@@ -11,6 +11,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from robot_rl.agents.guard import accept
 from robot_rl.agents.policy import Params, Policy, init_actor
 from robot_rl.config import LearnerConfig
 from robot_rl.data.replay import Batch
@@ -68,8 +69,8 @@ def _create(s: Settings, seed: np.uint32) -> BC:
 
 @partial(jax.jit, donate_argnums=0)
 def _update(agent: BC, batch: Batch) -> tuple[BC, dict[str, Array]]:
-    agent, metrics = jax.lax.scan(_step, agent, batch)
-    return agent, jax.tree.map(jnp.mean, metrics)
+    new, metrics = jax.lax.scan(_step, agent, batch)
+    return accept(agent, new, jax.tree.map(jnp.mean, metrics))
 
 
 def _step(agent: BC, batch: Batch) -> tuple[BC, dict[str, Array]]:

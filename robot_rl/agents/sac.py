@@ -17,6 +17,7 @@ import optax
 from jax import Array
 from jax.typing import ArrayLike
 
+from robot_rl.agents.guard import accept
 from robot_rl.agents.policy import Params, Policy, action_distribution, init_actor
 from robot_rl.config import LearnerConfig
 from robot_rl.data.replay import Batch
@@ -100,10 +101,10 @@ def _head(critic: Params) -> Params:
 
 @partial(jax.jit, donate_argnums=0)
 def _update(agent: SAC, batch: Batch) -> tuple[SAC, dict[str, Array]]:
-    agent, critic_metrics = jax.lax.scan(_update_critic, agent, batch)
+    new, critic_metrics = jax.lax.scan(_update_critic, agent, batch)
     last = jax.tree.map(lambda leaf: leaf[-1], batch)
-    agent, actor_metrics = _update_actor(agent, last)
-    return agent, {**jax.tree.map(jnp.mean, critic_metrics), **actor_metrics}
+    new, actor_metrics = _update_actor(new, last)
+    return accept(agent, new, {**jax.tree.map(jnp.mean, critic_metrics), **actor_metrics})
 
 
 def _update_critic(agent: SAC, batch: Batch) -> tuple[SAC, dict[str, Array]]:
