@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,23 @@ _CDR = b"\x00\x01\x00\x00"  # little-endian
 _FLAT = ("sequence", "stamp", "next_stamp", "reward", "policy_version", "step", "policy_action", "action")
 _FLAGS = ("intervened", "terminated", "truncated", "success")
 _LABEL_FLAT = tuple(member.name for member in LABEL_FIELDS[1:])
+
+
+@dataclasses.dataclass(frozen=True)
+class Packed(Transition):
+    """A transition whose images are still PNG, as its record has them: it is copied without decoding any.
+
+    Its observations have the arrays alone. frames: those of `observation`, in the schema's order, then those of
+    `next_observation`. An observation whose images are in the previous record has none yet.
+    """
+
+    frames: tuple[bytes, ...] = ()
+
+    @property
+    def halves(self) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """The frames of the two observations."""
+        half = len(self.frames) // 2
+        return self.frames[:half], self.frames[half:]
 
 
 class NotJoined(DataError):
@@ -43,7 +61,7 @@ def encode(record: Record, schema: Schema, whole: bool = True) -> bytes:
 
 
 def _transition(transition: Transition, schema: Schema, whole: bool) -> bytearray:
-    schema.validate(transition)
+    schema.validate(transition, images=not isinstance(transition, Packed))
     names = (*_FLAT, *_FLAGS, *(("clamped",) if schema.version >= 2 else ()))
     record = _filled(transition, names, schema.layout)
     record["schema_hash"] = schema.hash
@@ -54,11 +72,24 @@ def _transition(transition: Transition, schema: Schema, whole: bool) -> bytearra
     out += record.tobytes()[: schema.fixed_size]
     for name in ("actor", "episode"):
         _put(out, _text(getattr(transition, name), name))
-    for field in schema.images:
-        _put(out, encode_png(transition.observation[field.name]) if whole else b"")
-    for field in schema.images:
-        _put(out, encode_png(transition.next_observation[field.name]))
+    for frame in _frames(transition, schema, whole):
+        _put(out, frame)
     return out
+
+
+def _frames(transition: Transition, schema: Schema, whole: bool) -> Iterator[bytes]:
+    """The PNG of each image of a record; empty where the previous record has it."""
+    if isinstance(transition, Packed):
+        if len(transition.frames) != 2 * len(schema.images):
+            raise DataError(f"the transition has {len(transition.frames)} frames, not {2 * len(schema.images)}")
+        first, second = transition.halves
+        yield from first if whole else (b"",) * len(first)
+        yield from second
+        return
+    for field in schema.images:
+        yield encode_png(transition.observation[field.name]) if whole else b""
+    for field in schema.images:
+        yield encode_png(transition.next_observation[field.name])
 
 
 def _label(label: Label, schema: Schema) -> bytearray:
@@ -97,15 +128,24 @@ def decode(data: bytes, schema: Schema, previous: Transition | None = None) -> R
 
 def join(transition: Transition, schema: Schema, previous: Transition | None) -> Transition:
     """The transition with the images of its observation, taken from `previous` where they are absent."""
-    if len(transition.observation) == len(schema.observation):
+    if joined(transition, schema):
         return transition
     if previous is None or not continues(transition, previous):
         raise NotJoined(
             f"record {transition.sequence} of '{transition.actor}' shares its first images with the record "
             "before it; read that one first"
         )
+    if isinstance(transition, Packed) and isinstance(previous, Packed):
+        return dataclasses.replace(transition, frames=previous.halves[1] + transition.halves[1])
     images = {field.name: previous.next_observation[field.name] for field in schema.images}
     return dataclasses.replace(transition, observation={**transition.observation, **images})
+
+
+def joined(transition: Transition, schema: Schema) -> bool:
+    """Whether the transition has the images of its observation."""
+    if isinstance(transition, Packed):
+        return all(transition.frames)
+    return len(transition.observation) == len(schema.observation)
 
 
 def continues(transition: Transition, previous: Transition) -> bool:
@@ -135,11 +175,11 @@ def begins_episode(data: bytes, schema: Schema) -> bool:
     return record.dtype == schema.layout and bool(record["step"] == 0)
 
 
-def unpack(data: bytes, schema: Schema) -> Record:
-    """As `decode`, but an observation whose images are in the previous record lacks those keys."""
+def unpack(data: bytes, schema: Schema, packed: bool = False) -> Record:
+    """As `decode`, but an observation whose images are in the previous record lacks them. packed: as `Packed`."""
     record, position = _fixed(data, schema)
     if record.dtype == schema.layout:
-        return _unpack_transition(data, record, position, schema)
+        return _unpack_transition(data, record, position, schema, packed)
     return _unpack_label(data, record, position)
 
 
@@ -151,7 +191,7 @@ def _unpack_label(data: bytes, record: np.void, position: int) -> Label:
     return Label(**members)
 
 
-def _unpack_transition(data: bytes, record: np.void, position: int, schema: Schema) -> Transition:
+def _unpack_transition(data: bytes, record: np.void, position: int, schema: Schema, packed: bool) -> Transition:
     for name in schema.floats:
         if not np.isfinite(record[name]).all():
             raise DataError(f"the record's '{name}' holds NaN or infinity; it is damaged")
@@ -166,14 +206,18 @@ def _unpack_transition(data: bytes, record: np.void, position: int, schema: Sche
     carried = all(frames[:half])
     if any(frames[:half]) and not carried:
         raise DataError("the record holds only some of its images; it is damaged")
+    if not all(frames[half:]):
+        raise DataError("the record lacks an image of its next observation; it is damaged")
     observation, next_observation = (
         {field.name: record[f"{where}_{field.message_name}"].copy() for field in schema.arrays}
         for where in ("observation", "next_observation")
     )
-    if carried:
+    if carried and not packed:
         observation |= _images(frames[:half], schema)
-    next_observation |= _images(frames[half:], schema)
-    return Transition(
+    if not packed:
+        next_observation |= _images(frames[half:], schema)
+    made: Callable[..., Transition] = partial(Packed, frames=tuple(frames)) if packed else Transition
+    return made(
         actor=actor,
         sequence=int(record["sequence"]),
         episode=episode,

@@ -1,4 +1,4 @@
-"""New sets out of old ones: joined, or less. What they are made of stays as it is."""
+"""New sets out of old ones: joined, or less. What they are made of stays as it is; no picture is decoded."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def summarise(experience: Experience, progress: Progress | None = None) -> list[
     """The episodes, in order of their beginning."""
     labels = experience.judgement()
     found: dict[str, EpisodeSummary] = {}
-    for count, step in enumerate(experience.steps(), 1):
+    for count, step in enumerate(experience.steps(packed=True), 1):
         episode = found.setdefault(step.episode, EpisodeSummary(step.episode, step.actor))
         episode.steps += 1
         episode.total += labels.reward(step.episode, step.step, step.reward)
@@ -113,7 +113,7 @@ def trim(
                 moves.drop(step)
             return not gone
 
-        here = (step for step in experience.steps() if step.episode in names)
+        here = (step for step in experience.steps(packed=True) if step.episode in names)
         yield from pieces(kept(here, keep), moves.move)
         for label in experience.labels:
             if label.episode in names:
@@ -164,7 +164,7 @@ def check_same_form(sources: Sequence[Experience]) -> None:
 def _joined(sources: Iterable[Experience]) -> Iterator[Record]:
     owner: dict[str, Path] = {}
     for source in sources:
-        for step in source.steps():
+        for step in source.steps(packed=True):
             first = owner.setdefault(step.episode, source.path)
             if first != source.path:
                 raise DataError(f"episode '{step.episode}' is in {first} and in {source.path}; leave one of them out")

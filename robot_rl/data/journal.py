@@ -19,7 +19,7 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
-from robot_rl.data.codec import begins_episode, continues, encode, join, unpack
+from robot_rl.data.codec import begins_episode, continues, encode, join, joined, unpack
 from robot_rl.data.label import Label, Record
 from robot_rl.data.mcap_file import END, LABEL, MESSAGE, TRANSITION, JournalFile, head, message, scan
 from robot_rl.data.schema import VERSION, Schema
@@ -60,10 +60,13 @@ class JournalReader:
 
     def record(self, sequence: int) -> Record:
         """The transition or label of this sequence."""
-        record = self._unpack(sequence)
-        if isinstance(record, Label) or len(record.observation) == len(self.schema.observation):
+        return self._record(sequence, packed=False)
+
+    def _record(self, sequence: int, packed: bool) -> Record:
+        record = self._unpack(sequence, packed)
+        if isinstance(record, Label) or joined(record, self.schema):
             return record
-        before = self._unpack(sequence - 1) if sequence else None
+        before = self._unpack(sequence - 1, packed) if sequence else None
         return self._join(record, before if isinstance(before, Transition) else None)
 
     def transition(self, sequence: int) -> Transition:
@@ -73,18 +76,18 @@ class JournalReader:
             raise DataError(f"record {sequence} in {self._file(sequence).path} is a label, not a transition")
         return record
 
-    def records(self, start_sequence: int = 0) -> Iterator[Record]:
-        """All records from `start_sequence` on, in order."""
+    def records(self, start_sequence: int = 0, packed: bool = False) -> Iterator[Record]:
+        """All records from `start_sequence` on, in order. packed: no image is decoded (`Packed`)."""
         previous: Transition | None = None
         for sequence in range(start_sequence, self.next_sequence):
-            record = self._unpack(sequence) if previous is not None else self.record(sequence)
+            record = self._unpack(sequence, packed) if previous is not None else self._record(sequence, packed)
             if isinstance(record, Transition):
                 record = previous = self._join(record, previous)
             yield record
 
-    def read(self, start_sequence: int = 0) -> Iterator[Transition]:
-        """All transitions from `start_sequence` on, in order."""
-        return (record for record in self.records(start_sequence) if isinstance(record, Transition))
+    def read(self, start_sequence: int = 0, packed: bool = False) -> Iterator[Transition]:
+        """All transitions from `start_sequence` on, in order. packed: no image is decoded (`Packed`)."""
+        return (record for record in self.records(start_sequence, packed) if isinstance(record, Transition))
 
     def labels(self) -> Iterator[Label]:
         """The labels, in order. Images are not decoded."""
@@ -117,10 +120,10 @@ class JournalReader:
         with file.path.open("rb") as stream:
             return os.pread(stream.fileno(), file.sizes[index], file.starts[index])
 
-    def _unpack(self, sequence: int) -> Record:
+    def _unpack(self, sequence: int, packed: bool = False) -> Record:
         file = self._file(sequence)
         with _naming(file, sequence):
-            return unpack(self._bytes(sequence), file.schema)
+            return unpack(self._bytes(sequence), file.schema, packed)
 
     def _join(self, transition: Transition, previous: Transition | None) -> Transition:
         with _naming(self._file(transition.sequence), transition.sequence):

@@ -12,6 +12,7 @@ from robot_rl.exceptions import DataError
 
 _MAGIC = b"\x89PNG\r\n\x1a\n"
 _COLOUR = {1: 0, 3: 2}
+_LARGEST = 1 << 26  # pixels that an image is believed to have
 _UP = 2  # PNG's filter that stores each row minus the one above: NumPy undoes it in one call
 
 
@@ -56,3 +57,22 @@ def decode_png(data: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     if (rows[:, 0] != _UP).any():
         raise DataError("the image uses a PNG filter that journals do not use; was it written by another program?")
     return np.add.accumulate(rows[:, 1:], axis=0, dtype=np.uint8).reshape(shape)
+
+
+def same_picture(one: bytes, other: bytes) -> bool:
+    """Whether two images that `encode_png` wrote are the same: another zlib packs the same rows otherwise.
+
+    Raises `DataError` where one of them is damaged.
+    """
+    if one == other:
+        return True
+    shape = _shape(one)
+    return shape == _shape(other) and bool((decode_png(one, shape) == decode_png(other, shape)).all())
+
+
+def _shape(data: bytes) -> tuple[int, ...]:
+    """The shape of an image, as it says itself."""
+    width, height, _, colour = struct.unpack_from(">IIBB", data.ljust(26, b"\0"), 16)
+    if not 0 < width * height <= _LARGEST:
+        raise DataError(f"an image says that it has {height} rows of {width}; it is damaged")
+    return height, width, 3 if colour == _COLOUR[3] else 1

@@ -198,15 +198,19 @@ class Schema:
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise DataError(f"the text is no schema of records ({error}); was the file edited?") from error
 
-    def validate(self, transition: Transition) -> None:
-        """Raise `DataError`, naming the field, unless the transition is of this schema and finite."""
+    def validate(self, transition: Transition, images: bool = True) -> None:
+        """Raise `DataError`, naming the field, unless the transition is of this schema and finite.
+
+        images: whether its observations have them.
+        """
+        fields = self.observation if images else self.arrays
         for where in ("observation", "next_observation"):
             observation: Observation = getattr(transition, where)
-            if len(observation) != len(self.observation):
-                names = {field.name for field in self.observation}
+            if len(observation) != len(fields):
+                names = {field.name for field in fields}
                 odd = sorted(names ^ set(observation))
                 raise DataError(f"{where} and the schema of task '{self.task}' disagree on {', '.join(odd)}")
-            for field in self.observation:
+            for field in fields:
                 field.check(observation.get(field.name), where)
         for where in ("policy_action", "action"):
             Field(where, (len(self.actions),)).check(getattr(transition, where), "transition's")

@@ -47,14 +47,14 @@ class Experience:
             found.add(label)
         return found
 
-    def steps(self) -> Iterator[Transition]:
-        """Every step as it was recorded."""
+    def steps(self, packed: bool = False) -> Iterator[Transition]:
+        """Every step as it was recorded. packed: no picture is decoded (`codec.Packed`)."""
         for reader in self.readers:
-            yield from reader.read()
+            yield from reader.read(packed=packed)
 
     def rate(self) -> float:
         """Steps a second, by the stamps of the first of them. Raises `DataError` where they tell none."""
-        periods = [step.next_stamp - step.stamp for step in islice(self.steps(), 100)]
+        periods = [step.next_stamp - step.stamp for step in islice(self.steps(packed=True), 100)]
         period = float(np.median(periods)) if periods else 0.0
         if period <= 0:
             raise DataError(f"{self.path} does not show its rate: a step takes {period} s; say it with --fps")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
-from numpy.typing import NDArray
-
+from robot_rl.data.codec import Packed
 from robot_rl.data.label import Labels
+from robot_rl.data.png import same_picture
 from robot_rl.data.transition import Transition
 
 Moved = Callable[[Transition, Transition], None]
@@ -26,9 +26,7 @@ def pieces(transitions: Iterable[Transition], moved: Moved | None = None) -> Ite
     for transition in transitions:
         if before is None or transition.episode != before.episode:
             piece, start = 0, transition.step
-        elif transition.step != before.step + 1 or not same_observation(
-            before.next_observation, transition.observation
-        ):
+        elif transition.step != before.step + 1 or not leads_to(before, transition):
             piece, start = piece + 1, transition.step
             if held is not None and not held.terminated:
                 held = dataclasses.replace(held, truncated=True)
@@ -44,9 +42,15 @@ def pieces(transitions: Iterable[Transition], moved: Moved | None = None) -> Ite
         yield held
 
 
-def same_observation(left: Mapping[str, NDArray], right: Mapping[str, NDArray]) -> bool:
-    """Whether two observations have the same values to the bit."""
-    return all(left[name].tobytes() == right[name].tobytes() for name in left)
+def leads_to(before: Transition, after: Transition) -> bool:
+    """Whether `after` observes what `before` led to, to the bit."""
+    seen, found = before.next_observation, after.observation
+    if not all(seen[name].tobytes() == found[name].tobytes() for name in seen):
+        return False
+    if not (isinstance(before, Packed) and isinstance(after, Packed)):
+        return True
+    frames = zip(before.halves[1], after.halves[0], strict=True)
+    return all(one == other or same_picture(one, other) for one, other in frames)
 
 
 def kept(transitions: Iterable[Transition], keep: Callable[[Transition], bool]) -> Iterator[Transition]:

@@ -107,3 +107,35 @@ def test_trim_never_leaves_nothing(tmp_path):
     with pytest.raises(DataError, match="nothing of .* would be left"):
         trim(experience, summarise(experience), Trim(episodes=set()), tmp_path / "b")
     assert not (tmp_path / "b").exists()
+
+
+def test_looking_cutting_and_joining_decode_no_picture(tmp_path, monkeypatch):
+    made = list(episodes.stream(12, images=True))
+    one = write(tmp_path / "a", [*made, label(made[0].episode, 1)], images=True)
+    two = write(tmp_path / "b", episodes.stream(4, images=True, seed=1), images=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("robot_rl.data.codec.decode_png", lambda *_: pytest.fail("a picture was decoded"))
+        patch.setattr("robot_rl.data.codec.encode_png", lambda *_: pytest.fail("a picture was encoded"))
+        found = summarise(one)
+        trim(one, found, Trim(names_of(found[:2]), drop_discarded=True), tmp_path / "part")
+        merge([one, two], tmp_path / "all")
+    joined = list(read_journal(tmp_path / "all"))
+    assert all(episodes.same(left, right) for left, right in zip(joined, [*made], strict=False))
+    part = list(read_journal(tmp_path / "part"))
+    assert [(step.episode, step.step, step.truncated) for step in part[:3]] == [
+        ("0-0-0", 0, True),
+        ("0-0-0.1", 0, False),
+        ("0-0-0.1", 1, False),
+    ]
+    wanted = [made[0], *made[2:8]]
+    assert all(
+        (left.observation["wrist"] == right.observation["wrist"]).all()
+        and (left.next_observation["wrist"] == right.next_observation["wrist"]).all()
+        for left, right in zip(part, wanted, strict=True)
+    )
+    sizes = [sum(file.stat().st_size for file in (tmp_path / name).iterdir()) for name in ("all", "a", "b")]
+    assert sizes[0] < sizes[1] + sizes[2]  # each picture once, as before
+
+
+def names_of(found):
+    return {episode.name for episode in found}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nst
 
-from robot_rl.data.png import decode_png, encode_png
+from robot_rl.data.png import decode_png, encode_png, same_picture
 from robot_rl.exceptions import DataError
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3]))
@@ -54,3 +54,21 @@ def test_a_bomb_is_not_unpacked():
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
+
+
+def test_the_same_picture_is_known_however_it_was_packed():
+    import zlib
+
+    from robot_rl.data.png import _chunk, _frame
+
+    image = np.random.default_rng(0).integers(0, 4, (7, 5, 3), dtype=np.uint8)
+    packed = encode_png(image)
+    start, end = len(_frame(image.shape)) + 8, len(packed) - 16
+    rows = zlib.decompress(packed[start:end])
+    other = _frame(image.shape) + _chunk(b"IDAT", zlib.compress(rows, 9)) + _chunk(b"IEND", b"")
+    assert packed != other and same_picture(packed, other) and same_picture(packed, packed)
+    assert not same_picture(packed, encode_png(image + 1))
+    assert not same_picture(packed, encode_png(image[:6]))
+    for damaged in (b"", packed[:30], packed.replace(b"IHDR\0\0", b"IHDR\xff\xff")):
+        with pytest.raises(DataError, match="image"):
+            same_picture(packed, damaged)
