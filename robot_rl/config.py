@@ -42,6 +42,8 @@ class LearnerConfig:
     demo_share: float = option(0.5, "part of each batch from demonstrations")
     initial_temperature: float = option(0.01, "entropy temperature at the start")
     entropy_backup: bool = option(False, "entropy in the critic's target")
+    grasp_critic: bool = option(False, "choose among open, stay and close for the gripper, by values of their own")
+    grasp_penalty: float = option(0.02, "what changing the gripper costs, in the values of that choice alone")
     start: int = option(300, "environment steps before the first update")
     random_steps: int = option(0, "uniform actions at first; 0: the untrained policy acts")
     block: int = option(10, "environment steps between two broadcasts of weights")
@@ -167,9 +169,14 @@ def validate_learner(learner: LearnerConfig) -> None:
         _check_range(f"learner.{key}", getattr(learner, key), 1, math.inf)
     for key in ("discount", "demo_share", "tau"):
         _check_range(f"learner.{key}", getattr(learner, key), 0, 1)
-    for key in ("random_steps", "learning_rate", "initial_temperature"):
+    for key in ("random_steps", "learning_rate", "initial_temperature", "grasp_penalty"):
         _check_range(f"learner.{key}", getattr(learner, key), 0, math.inf)
     _check_range("learner.critic_subset", learner.critic_subset, 1, learner.critics)
+    if learner.grasp_critic and learner.n_step > 1:
+        raise ConfigError(
+            f"learner.n_step is {learner.n_step}, but with learner.grasp_critic must be 1: "
+            "a sum of rewards has lost what changing the gripper cost between."
+        )
     for width in learner.hidden:
         _check_range("a width in learner.hidden", width, 1, math.inf)
 

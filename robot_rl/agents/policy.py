@@ -18,6 +18,7 @@ from jax import Array
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from robot_rl.agents.gripper import as_action, choice_values, choose, init_choices
 from robot_rl.data.transition import Observation
 from robot_rl.exceptions import DataError
 from robot_rl.nets.distributions import TanhNormal
@@ -55,13 +56,17 @@ def action_distribution(
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Policy:
-    """A tanh-Gaussian policy. convolutions: the critic's, empty without images. Immutable."""
+    """A tanh-Gaussian policy. convolutions: the critic's, empty without images. Immutable.
+
+    grasp: values of the three choices for the last action, where that is a gripper's and chosen; else empty.
+    """
 
     convolutions: Params
     actor: Params
     spec: ObservationSpec = field(metadata={"static": True})
     action_dim: int = field(metadata={"static": True})
     hidden: tuple[int, ...] = field(metadata={"static": True})
+    grasp: Params = field(default_factory=dict)
 
     def act(self, observation: Observation, key: Array | None) -> NDArray[np.float32]:
         """The action (action_dim,) in [-1, 1]: drawn with `key`, the squashed mean for None.
@@ -76,12 +81,13 @@ class Policy:
 
     def to_bytes(self, version: int) -> bytes:
         """A safetensors message; its metadata say how to read it and hold a checksum over all of it."""
-        arrays = named_leaves({"convolutions": self.convolutions, "actor": self.actor})
+        arrays = named_leaves({"convolutions": self.convolutions, "actor": self.actor, "grasp": self.grasp})
         facts = {
             "version": version,
             "action_dim": self.action_dim,
             "hidden": self.hidden,
             "observation": dataclasses.asdict(self.spec),
+            "grasp": bool(self.grasp),
         }
         # one entry only: safetensors writes several in any order, and equal policies must be equal bytes
         return safetensors.numpy.save(arrays, {"policy": json.dumps(facts | {"sha256": _digest(facts, arrays)})})
@@ -103,7 +109,7 @@ def policy_from_bytes(message: bytes) -> tuple[Policy, int]:
     try:
         spec, hidden = _spec(facts["observation"]), tuple(int(size) for size in facts["hidden"])
         action_dim, version = int(facts["action_dim"]), int(facts["version"])
-        shapes = _shapes(spec, action_dim, hidden)
+        shapes = _shapes(spec, action_dim, hidden, grasp=bool(facts.get("grasp", False)))
     except (LookupError, ValueError, TypeError, ArithmeticError) as error:
         raise DataError(f"the policy message lacks or garbles {error}; it comes from another release") from error
     weights = from_named_leaves(shapes, arrays)
@@ -111,11 +117,15 @@ def policy_from_bytes(message: bytes) -> tuple[Policy, int]:
 
 
 @lru_cache(maxsize=8)
-def _shapes(spec: ObservationSpec, action_dim: int, hidden: tuple[int, ...]) -> Params:
+def _shapes(spec: ObservationSpec, action_dim: int, hidden: tuple[int, ...], *, grasp: bool) -> Params:
     """What a policy's arrays must look like; nothing is allocated."""
 
     def create(key: Array) -> Params:
-        return {"convolutions": init_convolutions(key, spec), "actor": init_actor(key, spec, action_dim, hidden)}
+        return {
+            "convolutions": init_convolutions(key, spec),
+            "actor": init_actor(key, spec, action_dim - grasp, hidden),
+            "grasp": init_choices(key, spec, hidden) if grasp else {},
+        }
 
     return jax.eval_shape(create, jax.ShapeDtypeStruct((2,), jnp.uint32))
 
@@ -139,4 +149,8 @@ def _act(policy: Policy, observation: Mapping[str, Any], key: Array | None) -> A
     features = convolve(policy.convolutions, batch)
     distribution = action_distribution(policy.spec, policy.actor, features, batch)
     action = distribution.mode() if key is None else distribution.sample_and_log_prob(key)[0]
+    if policy.grasp:
+        values = choice_values(policy.spec, policy.grasp, features, batch)
+        choice = choose(values, None if key is None else jax.random.fold_in(key, 1))
+        action = jnp.concatenate([action, as_action(choice)[:, None]], axis=-1)
     return action[0]
