@@ -12,6 +12,7 @@ import mmap
 import os
 import re
 import struct
+import time
 from array import array
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
@@ -40,6 +41,9 @@ _START = struct.Struct("<BQHI")  # the same, channel, sequence: what a message s
 _HEAD = (Opcode.HEADER, Opcode.SCHEMA, Opcode.CHANNEL)  # records before the first message
 _MAYBE_MESSAGE = re.compile(rb"\x05(?=.{7}\x00[\x01\x02]\x00)", re.DOTALL)
 _PATIENCE = 64  # times its length is how much of a tail is summed up in the search for records
+_LOOKS = 100
+SETTLE = 0.01
+"""Time, s, after which a file that is being written is longer."""
 _log = logging.getLogger(__name__)
 
 
@@ -122,7 +126,7 @@ class JournalFile:
 
 
 def scan(path: Path, first: int, last: bool = True) -> JournalFile:
-    """Walk the records of a file. last: no file follows, so its end may be torn.
+    """Walk the records of a file. last: no file follows, so its end may be torn, or be written at this moment.
 
     Raises `DataError` for damage that a crash cannot explain.
     """
@@ -130,41 +134,86 @@ def scan(path: Path, first: int, last: bool = True) -> JournalFile:
         raise DataError(f"{path} is no file; move it out of the journal's folder")
     try:
         with path.open("rb") as stream:
-            file = _walk(path, first, stream)
-            file.complete = os.pread(stream.fileno(), len(END) + 1, file.end) == END
+            size = os.fstat(stream.fileno()).st_size
+            file = _begin(path, first, stream, size)
             if last:
-                _judge_tail(file, stream)
-            elif not file.complete:
+                _walk_to_end(file, stream, size)
+                return file
+            _walk(file, stream, size)
+            file.complete = _ends(file, stream, size)
+            if not file.complete:
                 raise DataError(f"{path} is damaged at byte {file.end}, before its end; restore it from a copy")
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     return file
 
 
-def _walk(path: Path, first: int, stream: BinaryIO) -> JournalFile:
-    """The records up to the end marks, or to what is none."""
-    descriptor, size = stream.fileno(), os.fstat(stream.fileno()).st_size
+def _walk_to_end(file: JournalFile, stream: BinaryIO, size: int) -> None:
+    """All records of a file that may be growing: those that were there whole at one moment of this call.
+
+    A look counts what lies in the bytes that the file had when it began: Linux lengthens a file behind what it has
+    written. An end that is neither whole nor left behind by the next look, nor longer then, is nobody's work any more.
+    """
+    for _ in range(_LOOKS):
+        before = file.end
+        _walk(file, stream, size)
+        whole = _last_is_whole(file, stream)
+        if whole and (_ends(file, stream, size) or (file.complete is False and file.end > before)):
+            file.complete = True
+            return
+        file.complete = False
+        time.sleep(SETTLE)
+        known, size = size, os.fstat(stream.fileno()).st_size
+        if size == known:
+            break
+    _judge_tail(file, stream, min(known, size))
+
+
+def _begin(path: Path, first: int, stream: BinaryIO, size: int) -> JournalFile:
+    """The file with its schema; its records begin at `end`, or behind more of its head."""
+    descriptor = stream.fileno()
     if os.pread(descriptor, len(MCAP0_MAGIC), 0) != MCAP0_MAGIC:
         raise DataError(f"{path} is no MCAP file; move it out of the journal's folder")
-    position, file = len(MCAP0_MAGIC), None
-    while len(start := os.pread(descriptor, _START.size, position)) >= _RECORD.size:
+    position = len(MCAP0_MAGIC)
+    while len(start := os.pread(descriptor, _RECORD.size, position)) == _RECORD.size:
+        opcode, length = _RECORD.unpack(start)
+        body, position = position + _RECORD.size, position + _RECORD.size + length
+        if position > size or opcode not in _HEAD:
+            break
+        if opcode == Opcode.CHANNEL:
+            return JournalFile(path, first, _read_schema(os.pread(descriptor, length, body), path), end=position)
+    raise DataError(f"{path} is no journal of transitions: it has no '{TOPICS['transition']}' with its schema")
+
+
+def _walk(file: JournalFile, stream: BinaryIO, size: int) -> None:
+    """Note the records behind the last that is known, in the file's first `size` bytes, up to what is none."""
+    while len(start := os.pread(stream.fileno(), _START.size, file.end)) >= _RECORD.size:
         opcode, length = _RECORD.unpack_from(start)
-        body, stop = position + _RECORD.size, position + _RECORD.size + length
+        stop = file.end + _RECORD.size + length
         if stop > size:
-            break
-        if opcode in _HEAD and (file is None or not file.starts):
-            if opcode == Opcode.CHANNEL and file is None:
-                file = JournalFile(path, first, _read_schema(os.pread(descriptor, length, body), path))
-            if file is not None:
-                file.end = stop
-        elif file is not None and _follows(start, file):
-            file.note(position + MESSAGE.size, stop)
+            return
+        if opcode in _HEAD and not file.starts:
+            file.end = stop
+        elif _follows(start, file):
+            file.note(file.end + MESSAGE.size, stop)
         else:
-            break
-        position = stop
-    if file is None:
-        raise DataError(f"{path} is no journal of transitions: it has no '{TOPICS['transition']}' with its schema")
-    return file
+            return
+
+
+def _ends(file: JournalFile, stream: BinaryIO, size: int) -> bool:
+    """Whether the end marks, and nothing else, are behind the last record of a file of `size` bytes."""
+    return size == file.end + len(END) and os.pread(stream.fileno(), len(END), file.end) == END
+
+
+def _last_is_whole(file: JournalFile, stream: BinaryIO) -> bool:
+    """Whether the last record is intact; it is forgotten otherwise.
+
+    It is looked at also where the end marks stand: a power cut may leave a hole before them.
+    """
+    if not file.starts or intact(os.pread(stream.fileno(), file.sizes[-1], file.starts[-1])):
+        return True
+    file.forget()
+    return False
 
 
 def _follows(start: bytes, file: JournalFile) -> bool:
@@ -189,23 +238,13 @@ def _read_schema(channel: bytes, path: Path) -> Schema:
     raise DataError(f"{path} holds '{record.topic}', not '{TOPICS['transition']}'; it is no journal of transitions")
 
 
-def _judge_tail(file: JournalFile, stream: BinaryIO) -> None:
-    """Tell a torn tail (logged, left out) from damage in the middle (`DataError`).
-
-    The last record is looked at also where the end marks stand: a power cut may leave a hole before them.
-    """
-    if file.starts:
-        stream.seek(file.starts[-1])
-        if not intact(stream.read(file.sizes[-1])):
-            file.forget()
-            file.complete = False
-    if file.complete:
-        return
-    with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+def _judge_tail(file: JournalFile, stream: BinaryIO, size: int) -> None:
+    """Tell a torn tail (logged, left out) from damage in the middle (`DataError`) of a file of `size` bytes."""
+    with mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ) as content:
         if _holds_record(content, file.end):
             raise DataError(f"{file.path} is damaged at byte {file.end}, before its end; restore it from a copy")
-        size = len(content) - file.end
-    _log.warning("%s ends torn: %d bytes left out, %d records before them are whole", file.path, size, len(file.starts))
+    left = size - file.end
+    _log.warning("%s ends torn: %d bytes left out, %d records before them are whole", file.path, left, len(file.starts))
 
 
 def _holds_record(content: mmap.mmap, start: int) -> bool:

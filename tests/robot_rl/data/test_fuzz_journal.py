@@ -5,6 +5,7 @@ import logging
 import numpy as np
 import pytest
 
+from robot_rl.data import mcap_file
 from robot_rl.data.journal import Journal, JournalReader
 from robot_rl.data.mcap_file import MESSAGE
 from robot_rl.exceptions import DataError
@@ -15,8 +16,9 @@ MADE = list(episodes.judged(12, images=True, length=5))
 
 
 @pytest.fixture
-def journal(tmp_path):
-    """The folder, its one file's bytes, and where its messages lie."""
+def journal(tmp_path, monkeypatch):
+    """The folder, its one file's bytes, and where its messages lie. Nobody is waited for who might be writing."""
+    monkeypatch.setattr(mcap_file, "SETTLE", 0.0)
     with Journal(tmp_path, episodes.schema(images=True), sync=False) as journal:
         for record in MADE:
             journal.append(record)

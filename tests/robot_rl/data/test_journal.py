@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 
+from robot_rl.data import mcap_file
 from robot_rl.data.codec import decode
 from robot_rl.data.journal import Journal, JournalReader, read_journal
 from robot_rl.data.label import Label
@@ -33,6 +34,12 @@ def write(folder, transitions, images=False):
 
 def equal(found, wanted):
     return all(episodes.same(left, right) for left, right in zip(found, wanted, strict=True))
+
+
+@pytest.fixture(autouse=True)
+def nobody_writes(monkeypatch):
+    """What is torn here is not being written: it need not be looked at again."""
+    monkeypatch.setattr(mcap_file, "SETTLE", 0.0)
 
 
 @pytest.fixture
