@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from robot_rl.agents import make_agent
+from robot_rl.agents.guard import REFUSED
 from robot_rl.checkpoint import Checkpoint, Contents, reading, save_checkpoint
 from robot_rl.config import RunConfig
 from robot_rl.data.label import Label, Record
@@ -22,7 +23,10 @@ from robot_rl.exceptions import ConfigError, DataError
 from robot_rl.experience import Experience, Records
 from robot_rl.nets.observation import ObservationSpec
 from robot_rl.nets.pytree import from_named_leaves, named_leaves
+from robot_rl.refused import Refusals
 from robot_rl.returns import Returns
+from robot_rl.spaces import describe, differences
+from tasks.spec import GripperSpec
 
 POLICY_FILE = "policy.safetensors"
 AGENT_FILE = "agent.safetensors"
@@ -40,7 +44,7 @@ class Learner:
     transitions, so what it computes depends on their order and not on when they came; in real time it sees all
     that came. With agent "bc" there is one block, due at once, of bc_steps on the demonstrations.
 
-    `receive`, `next_sequence`, `received` and `full` may be used from another thread than the rest.
+    `receive`, `next_sequence`, `durable`, `received` and `full` may be used from another thread than the rest.
     """
 
     def __init__(
@@ -51,11 +55,14 @@ class Learner:
         demos: Records | None = (),
         *,
         replay: Path | None = None,
+        refused: Path | None = None,
+        gripper: GripperSpec | None = None,
     ):
         """observation: an example, for names and shapes. config.learner: with the task's overrides applied.
 
         demos: None where `restore` follows. replay: folder for the memory-mapped replay of a run with images;
-        what lies there is removed unless it is restored.
+        what lies there is removed unless it is restored. refused: folder that keeps batches whose update was refused.
+        gripper: of the task, for the agent's grasp critic.
 
         ConfigError: a value that cannot work. DataError: a demonstration with other observations.
         """
@@ -63,8 +70,9 @@ class Learner:
         self.config = config
         self.spec = ObservationSpec.of(observation)
         self.action_dim = action_dim
-        self.agent = make_agent(config.agent, settings, observation, action_dim, config.seed)
+        self.agent = make_agent(config.agent, settings, observation, action_dim, config.seed, gripper=gripper)
         self.version = 0
+        self.refusals = Refusals(refused)
         self.experience = Experience(config, self.spec, action_dim, replay)
         self.returns = Returns()
         self._slices, self._calls = settings.utd, settings.block
@@ -76,6 +84,7 @@ class Learner:
         self._next: dict[str, int] = {}  # of each actor, the sequence that comes next into the queue
         self._received = 0
         self._learnt: dict[str, int] = {}  # of each actor, the sequence that comes next into the replay
+        self._durable: dict[str, int] = {}  # the same, of the newest checkpoint
         self._used = 0  # transitions that went into the replay
         self._at_work = threading.Lock()
         self._message: tuple[int, bytes] | None = None
@@ -108,6 +117,10 @@ class Learner:
         with self._lock:
             return self._next.get(actor, 0)
 
+    def durable(self, actor: str) -> int:
+        """The sequence up to which the newest checkpoint has what `actor` made."""
+        return self._durable.get(actor, 0)
+
     @property
     def received(self) -> int:
         """Transitions taken so far, of all actors."""
@@ -126,6 +139,22 @@ class Learner:
         return self.version * self._calls * self._slices
 
     @property
+    def pacing(self) -> dict[str, float]:
+        """How the learner keeps up; empty for "bc", which nothing paces.
+
+        utd: updates per environment step so far, as configured or less; the first block is for the last `block` of
+        the steps that it waited for. blocks_due: what is left to do for the steps received.
+        """
+        if self.config.agent == "bc":
+            return {}
+        settings, received = self.config.learner, self.received
+        due = max(0, (received - self._due()) // settings.block + 1)
+        return {
+            "utd": round(self.updates / max(1, received - settings.start + settings.block), 3),
+            "blocks_due": float(due),
+        }
+
+    @property
     def needs_checkpoint(self) -> bool:
         """Whether steps that the newest checkpoint counts on are soon overwritten."""
         return self.experience.online.needs_checkpoint
@@ -137,9 +166,10 @@ class Learner:
         return self.received >= self._due()
 
     def update_block(self) -> dict[str, float]:
-        """Do the next block, which must be due, and return its mean metrics.
+        """Do the next block, which must be due, and return its metrics: means over the updates that were not refused.
 
         A block without anything to draw from, since all was discarded, passes without an update.
+        DataError: too many updates were refused.
         """
         if not self.ready():
             raise RuntimeError(f"block {self.version} is due at {self._due()} transitions, not at {self.received}")
@@ -152,8 +182,9 @@ class Learner:
             sampler, shape = self.experience.sampler, (self._slices, self.config.learner.batch)
             for batch in Prefetcher(sampler, self._calls, *shape) if sampler else ():
                 self.agent, metrics = self.agent.update(batch)
-                collected.append(metrics)
-            names = collected[0] if collected else ()
+                if self.refusals.look(self.version, batch, metrics):
+                    collected.append(metrics)
+            names = collected[0].keys() - {REFUSED} if collected else ()
             means = {name: float(np.mean([m[name] for m in collected])) for name in names}
             seen = len(self.experience.online)
             self.version += 1
@@ -163,6 +194,8 @@ class Learner:
             "updates": float(self.updates),
             "updates_per_s": self._calls * self._slices / (time.perf_counter() - started),
             "replay": float(seen),
+            "refused": float(self.refusals.total),
+            **self.pacing,
         }
 
     def warm_up(self) -> None:
@@ -195,19 +228,22 @@ class Learner:
                 "next_sequence": self._learnt,
                 "returns": self.returns.save(),
                 "experience": experience,
+                "spaces": self._spaces,
             }
             whole: dict[str, Contents] = {
                 AGENT_FILE: named_leaves(self.agent),
                 POLICY_FILE: self.policy_bytes(),
                 **files,
             }
-            return save_checkpoint(folder, f"step-{self._used}", whole, state, score=self.returns.mean)
+            saved = save_checkpoint(folder, f"step-{self._used}", whole, state, score=self.returns.mean)
+            self._durable = dict(self._learnt)
+            return saved
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint, with everything that it has.
 
-        DataError: it is damaged, its replay is gone, or it was made for other observations; this learner is then of
-        no more use. ConfigError: it is of another agent.
+        DataError: it is damaged, or its replay is gone; this learner is then of no more use.
+        ConfigError: it is of another agent, or was made for other observations or actions, which are named.
         """
         state = checkpoint.state
         with reading(checkpoint.path):
@@ -217,6 +253,7 @@ class Learner:
             self._learnt = {str(actor): _count(number) for actor, number in state["next_sequence"].items()}
             self._used = _count(state["used"])
         self._next, self._received = dict(self._learnt), self._used
+        self._durable = dict(self._learnt)
 
     def restore_agent(self, checkpoint: Checkpoint) -> None:
         """Take the agent alone: no block is due until the journals have brought again what it has learnt from.
@@ -227,15 +264,23 @@ class Learner:
             made_for = checkpoint.state["agent"]
             if made_for != self.config.agent:
                 raise ConfigError(f"checkpoint {checkpoint.path} is of agent {made_for!r}; choose it with --agent")
+            made_for = checkpoint.state.get("spaces", self._spaces)  # none in a checkpoint of an earlier release
+            if odd := differences(self._spaces, made_for, "the checkpoint"):
+                raise ConfigError(f"checkpoint {checkpoint.path} is of other observations or actions: {odd}")
             arrays = checkpoint.arrays(AGENT_FILE)
-            if odd := [name for name, values in arrays.items() if not np.isfinite(values).all()]:
-                raise DataError(f"its agent is not finite in {odd[0]}")
+            if infinite := [name for name, values in arrays.items() if not np.isfinite(values).all()]:
+                raise DataError(f"its agent is not finite in {infinite[0]}")
             version, agent = _count(checkpoint.state["version"]), from_named_leaves(self.agent, arrays)
         self.version, self.agent = version, agent
 
     def close(self) -> None:
         """Let another learner have the memory-mapped replay."""
         self.experience.close()
+
+    @property
+    def _spaces(self) -> dict[str, str]:
+        """What the agent sees and does."""
+        return describe(self.spec.stacked(self.config.learner.stack), self.action_dim)
 
     @property
     def _room(self) -> int:

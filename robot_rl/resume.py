@@ -22,7 +22,7 @@ def resume(folder: Path, make: Make, demonstrations: Callable[[], Records], tell
     newer than the one used is set aside.
 
     tell: hears in one sentence of anything but the first checkpoint tried. Raises `ConfigError` where a checkpoint
-    is of another agent, and `DataError` for the demonstrations,
+    is of another agent or for other observations or actions, and `DataError` for the demonstrations,
     `DiskError` and `RunFolderError` where disk or folder are not at hand: then nothing was set aside or removed.
     """
     names = checkpoint_names(folder)[::-1]

@@ -5,6 +5,7 @@ metrics.jsonl    what happened, one record a line
 checkpoints/     the learner's state              journal/        every step, as MCAP
 report/          summary.json, curves.png, eval.mp4               logs/   the last words of each node
 replay/          images that the learner holds; made again from the journal where it is missing
+refused/         batches whose update was refused, if any: their numbers were not finite
 """
 
 from __future__ import annotations
@@ -67,6 +68,11 @@ class RunFolder:
     def replay(self) -> Path:
         """What the learner holds of images, memory-mapped; it can be made again from the journals."""
         return self.path / "replay"
+
+    @property
+    def refused(self) -> Path:
+        """Batches whose update was refused, to look at."""
+        return self.path / "refused"
 
     @property
     def report(self) -> Path:

@@ -67,11 +67,12 @@ def make_learner(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> L
 
     A checkpoint that cannot be used is told of in a `notice` record, which the live view shows.
     """
-    observer = Observer(task_of(config), config.obs)
-    action_dim = task_of(config).action_dim
+    task = task_of(config)
+    example = Observer(task, config.obs).example()
 
     def make(demos: Records | None) -> Learner:
-        return Learner(config, observer.example(), action_dim, demos, replay=run.replay)
+        folders = {"replay": run.replay, "refused": run.refused}
+        return Learner(config, example, task.action_dim, demos, **folders, gripper=task.gripper)
 
     return resume(
         run.checkpoints, make, lambda: read_demos(config, run), tell=lambda text: metrics.write("notice", text=text)
@@ -135,10 +136,14 @@ class BlockReport:
 
     def __init__(self, config: RunConfig, run: RunFolder, metrics: MetricsWriter, learner: Learner) -> None:
         self._every, self._folder, self._metrics = config.learner.checkpoint_every, run.checkpoints, metrics
-        self._saved = learner.received
+        self._saved, self._told = learner.received, ""
+        self._newest: tuple[int, int] | None = None  # version and transitions of the last checkpoint from here
 
     def __call__(self, learner: Learner, values: dict[str, Any]) -> None:
         self._metrics.write("update", step=learner.received, **values)
+        if learner.refusals.notice != self._told:
+            self._told = learner.refusals.notice
+            self._metrics.write("notice", text=self._told)
         if learner.received - self._saved >= self._every or learner.needs_checkpoint:
             self.save(learner)
 
@@ -146,6 +151,12 @@ class BlockReport:
         """Write a checkpoint now."""
         learner.save(self._folder)
         self._saved = learner.received
+        self._newest = learner.version, learner.received
+
+    def finish(self, learner: Learner) -> None:
+        """Write a last checkpoint, unless the one before has everything."""
+        if self._newest != (learner.version, learner.received):
+            self.save(learner)
 
 
 def train_inprocess(

@@ -3,12 +3,14 @@ import threading
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
 from robot_rl.agents import policy_from_bytes
 from robot_rl.checkpoint import checkpoint_names, read_checkpoint
 from robot_rl.data.label import Label
 from robot_rl.exceptions import ConfigError, DataError
 from robot_rl.learner import QUEUE, Learner
+from robot_rl.refused import Refusals
 from tests.robot_rl.learning import SMALL, run_config, transition
 
 DEMOS = [transition(i, actor="expert", reward=1.0) for i in range(12)]
@@ -99,6 +101,9 @@ def test_metrics_and_policy_of_a_block():
         "updates",
         "updates_per_s",
         "replay",
+        "refused",
+        "utd",
+        "blocks_due",
     }
     assert set(metrics) == names and np.isfinite(list(metrics.values())).all()
     policy, version = policy_from_bytes(target.policy_bytes())
@@ -196,8 +201,14 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
     checkpoint = read_checkpoint(tmp_path / name)
     with pytest.raises(ConfigError, match="of agent 'rlpd'"):
         Learner(run_config("sac"), EXAMPLE, 2, None).restore(checkpoint)
-    with pytest.raises(DataError, match=f"{name} .*belongs"):
+    with pytest.raises(ConfigError, match="the action has 3 numbers here, 2 numbers in the checkpoint"):
         Learner(run_config(), EXAMPLE, 3, None).restore(checkpoint)
+    swapped = {"pose": EXAMPLE["twist"], "twist": EXAMPLE["pose"]}  # the networks have the same shapes
+    with pytest.raises(ConfigError, match="pose has 2 .* here, 3 .*; twist has 3 .* here, 2 .* in the checkpoint"):
+        Learner(run_config(), swapped, 2, None).restore_agent(checkpoint)
+    state = {key: value for key, value in checkpoint.state.items() if key != "spaces"}  # of an earlier release
+    with pytest.raises(DataError, match=f"{name} .*belongs"):
+        Learner(run_config(), EXAMPLE, 3, None).restore(dataclasses.replace(checkpoint, state=state))
 
 
 def test_the_agent_alone_waits_until_it_has_seen_again_what_it_learnt_from(tmp_path):
@@ -376,3 +387,67 @@ def test_what_the_replay_cannot_store_is_not_counted_as_learnt_from(tmp_path, mo
     assert checkpoint.state["used"] == len(target.experience.online) == checkpoint.state["next_sequence"]["actor0"]
     target.receive(steps)
     np.testing.assert_array_equal(contents(target)["action"], [step.action for step in steps[:6]])
+
+
+class Spoilt:
+    """A sampler whose batches hold a NaN where `when` says so of their number."""
+
+    def __init__(self, sampler, when):
+        self.sampler, self.when, self.count = sampler, when, 0
+
+    def sample(self, slices, batch):
+        drawn = self.sampler.sample(slices, batch)
+        if self.when(self.count):
+            drawn.reward[0, 0] = np.nan
+        self.count += 1
+        return drawn
+
+
+def test_a_bad_batch_is_refused_kept_and_told_and_training_goes_on(tmp_path):
+    config = run_config()
+    target = Learner(config, EXAMPLE, 2, DEMOS, refused=tmp_path)
+    target.receive(experience(9))
+    target.experience.sampler = Spoilt(target.experience.sampler, lambda number: number in (1, 4))
+    metrics = target.update_block()
+    assert metrics["refused"] == 1 and np.isfinite([*metrics.values()]).all()
+    kept = safetensors.numpy.load_file(tmp_path / "000000.safetensors")
+    assert np.isnan(kept["reward"][0, 0]) and kept["observation/pose"].shape == (SMALL.utd, SMALL.batch, 3)
+    for part in ("block 0", "reward is not finite in 1 of 16 numbers", str(tmp_path / "000000.safetensors")):
+        assert part in target.refusals.notice
+    assert target.update_block()["refused"] == 2 and (tmp_path / "000001.safetensors").exists()
+    straight = learner()
+    straight.receive(experience(9))
+    assert (
+        target.policy_bytes() != straight.policy_bytes() and np.isfinite(target.agent.policy().act(EXAMPLE, None)).all()
+    )
+
+
+def test_few_batches_are_kept_and_too_many_refusals_end_the_run(tmp_path):
+    target = Learner(run_config(), EXAMPLE, 2, DEMOS, refused=tmp_path)
+    target.experience.sampler = Spoilt(target.experience.sampler, lambda number: number % 2 or number > 40)
+    target.receive(experience(300))
+    with pytest.raises(DataError, match="100 updates .* the last because reward is not finite .*go on with --resume"):
+        work(target)
+    assert target.refusals.total == 20 + 100
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_an_update_that_overflows_on_finite_data_is_told_as_such():
+    refusals, batch = Refusals(), learner().experience.sampler.sample(2, 3)
+    assert not refusals.look(7, batch, {"refused": 1.0})
+    assert "block 7" in refusals.notice and "overflowed on a batch that is finite" in refusals.notice
+
+
+def test_the_achieved_ratio_and_what_is_due():
+    """start 6, block 3, utd 2: at 12 steps three blocks are due, for the 3 of start and 6 more."""
+    target = learner()
+    assert target.pacing == {"utd": 0, "blocks_due": 0}
+    target.receive(experience(12))
+    assert target.pacing == {"utd": 0, "blocks_due": 3}
+    metrics = target.update_block()
+    assert (metrics["utd"], metrics["blocks_due"]) == (pytest.approx(2 / 3, abs=1e-3), 2)
+    work(target)
+    assert target.pacing == {"utd": 2, "blocks_due": 0}
+    target.receive(experience(2, first=12))
+    assert target.pacing["utd"] == pytest.approx(2 * 9 / 11, abs=1e-3)
+    assert learner("bc").pacing == {}
