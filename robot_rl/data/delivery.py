@@ -40,6 +40,9 @@ class Receiver(Protocol):
     def next_sequence(self, actor: str) -> int:
         """The sequence wanted next from `actor`."""
 
+    def durable(self, actor: str) -> int:
+        """The sequence up to which a checkpoint has the records of `actor`."""
+
     def receive(self, records: Iterable[Record]) -> int:
         """Take the records that are next in sequence; returns how many were taken."""
 
@@ -51,6 +54,8 @@ class Outbox:
     timeout: s without progress until sending goes back, twice as long each time that nothing is heard; an outbox that
     has nothing to send asks as often, so that a learner that came back with less gets the rest.
     `due` and `take` may be called from other threads than the one that appends.
+
+    durable: the sequence up to which a checkpoint of the learner has the journal, as it last said.
     """
 
     def __init__(
@@ -73,8 +78,9 @@ class Outbox:
         self._full = False
         self._heard: float | None = None  # of an answer that brought progress, or else of the last attempt
         self._patience = 0.0
+        self._finished = False
         self.answered = False
-        self.received = 0
+        self.received = self.durable = 0
 
     @property
     def pending(self) -> int:
@@ -87,6 +93,11 @@ class Outbox:
         with self._lock:
             waiting = not self.answered or self._full or not self._more()
             return waiting and self._sent < self._journal.next_sequence
+
+    def finish(self) -> None:
+        """Tell the learner, at once, that nothing more will come, so that it makes a checkpoint of what it has."""
+        with self._lock:
+            self._finished, self._heard, self._patience = True, None, 0.0
 
     def take(self, answer: Answer, now: float) -> bool:
         """Take an answer in; False where it is to somebody else, or of another run. now: s, of a monotonic clock.
@@ -111,7 +122,7 @@ class Outbox:
             while self._sent - len(self._on_way) < answer.wanted:
                 self._on_way.popleft()
             self._acknowledged, self.answered = answer.wanted, True
-            self._full, self.received = answer.full, answer.received
+            self._full, self.received, self.durable = answer.full, answer.received, answer.durable
             return True
 
     def due(self, now: float) -> Parcel | None:
@@ -122,13 +133,17 @@ class Outbox:
                 self._heard = now
                 self._go_to(self._acknowledged)
                 if not self.answered or self._full or not self._more():
-                    return Parcel(self._run, self._identity, self._actor, self._journal.next_sequence)
+                    return self._parcel()
             if not self.answered or self._full or not self._more():
                 return None
             record = self._journal.message(self._sent, whole=self._rewound)
             self._on_way.append(len(record))
             self._sent, self._rewound = self._sent + 1, False
-            return Parcel(self._run, self._identity, self._actor, self._journal.next_sequence, record)
+            return self._parcel(record)
+
+    def _parcel(self, record: bytes = b"") -> Parcel:
+        end = self._journal.next_sequence
+        return Parcel(self._run, self._identity, self._actor, end, record, self._finished)
 
     def _more(self) -> bool:
         """Whether there is a record to send, and room for it on the way."""
@@ -160,6 +175,7 @@ class Inbox:
         self._last: dict[str, Transition] = {}
         self._known: dict[str, str] = {}
         self._ends: dict[str, int] = {}
+        self._finished: set[str] = set()
         self.refused: Counter[str] = Counter()
 
     def accept(self, data: bytes) -> Answer:
@@ -184,6 +200,7 @@ class Inbox:
             return self._answer(parcel.journal, parcel.actor, str(refusal))
         self._known[parcel.actor] = parcel.journal
         self._ends[parcel.actor] = max(parcel.end, self._ends.get(parcel.actor, 0))
+        (self._finished.add if parcel.finished else self._finished.discard)(parcel.actor)
         return self._answer(parcel.journal, parcel.actor)
 
     def answers(self) -> list[Answer]:
@@ -194,6 +211,12 @@ class Inbox:
         """Of each actor that was heard, the records that its journal had, as it last said, and the learner has not."""
         ends = list(self._ends.items())
         return {actor: max(0, end - self._receiver.next_sequence(actor)) for actor, end in ends}
+
+    @property
+    def owes_checkpoint(self) -> bool:
+        """Whether an actor waits until all that it made, which is here, is in a checkpoint."""
+        wanted = {actor: self._receiver.next_sequence(actor) for actor in list(self._finished)}
+        return any(self._receiver.durable(actor) < self._ends[actor] <= here for actor, here in wanted.items())
 
     def _take(self, parcel: Parcel) -> None:
         """Hand an intact record of the right journal on, if it is the next one."""
@@ -238,5 +261,12 @@ class Inbox:
     def _answer(self, journal: str, actor: str, refusal: str = "") -> Answer:
         receiver = self._receiver
         return Answer(
-            self._run, journal, actor, receiver.next_sequence(actor), receiver.full, receiver.received, refusal
+            run=self._run,
+            journal=journal,
+            actor=actor,
+            wanted=receiver.next_sequence(actor),
+            full=receiver.full,
+            received=receiver.received,
+            refusal=refusal,
+            durable=receiver.durable(actor),
         )

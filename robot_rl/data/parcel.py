@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 from robot_rl.exceptions import DataError
 
-_HEAD = struct.Struct("<4sHH16s16sQI")  # magic, version, bytes of the name, run, journal, end, bytes of the record
-_MAGIC, _VERSION = b"RRLP", 1
+_HEAD = struct.Struct("<4sHH16s16sQI?")
+"""Magic, version, bytes of the name, run, journal, end, bytes of the record, whether the sender has finished."""
+_MAGIC, _VERSION = b"RRLP", 2
 _CRC = 4
 _LARGEST = 2**53
 """Largest sequence: what every reader of JSON takes for a whole number."""
@@ -28,7 +29,7 @@ class Parcel:
     """One message of an actor. run, journal: UUIDs of the run and of the journal that the record lies in.
 
     end: the sequence behind that journal's last record when this was sent. record: the bytes of one, empty to ask what
-    is wanted.
+    is wanted. finished: nothing will come behind `end`, and its sender waits until a checkpoint has all of it.
     """
 
     run: str
@@ -36,6 +37,7 @@ class Parcel:
     actor: str
     end: int
     record: bytes = b""
+    finished: bool = False
 
     @property
     def offset(self) -> int:
@@ -46,7 +48,8 @@ class Parcel:
         """The message."""
         name = self.actor.encode()
         run, journal = uuid.UUID(self.run).bytes, uuid.UUID(self.journal).bytes
-        head = _HEAD.pack(_MAGIC, _VERSION, len(name), run, journal, self.end, len(self.record)) + name
+        numbers = self.end, len(self.record), self.finished
+        head = _HEAD.pack(_MAGIC, _VERSION, len(name), run, journal, *numbers) + name
         return head + zlib.crc32(head).to_bytes(_CRC, "little") + self.record
 
     @classmethod
@@ -54,23 +57,23 @@ class Parcel:
         """The parcel of a message. Raises `DataError` where it is none, damaged, or of another release."""
         if len(data) < _HEAD.size + _CRC or data[:4] != _MAGIC:
             raise DataError(f"a message of {len(data)} bytes is no parcel of experience; refused")
-        _, version, length, run, journal, end, size = _HEAD.unpack_from(data)
+        _, version, length, run, journal, end, size, finished = _HEAD.unpack_from(data)
+        if version != _VERSION:  # first: another one may be laid out otherwise
+            raise DataError(
+                f"a parcel has version {version}, not {_VERSION}; use one release of robot_rl on both sides"
+            )
         stop = _HEAD.size + length
         if len(data) != stop + _CRC + size:
             raise DataError(f"a parcel of {len(data)} bytes should have {stop + _CRC + size}; refused")
         if zlib.crc32(data[:stop]) != int.from_bytes(data[stop : stop + _CRC], "little"):
             raise DataError(f"the head of a parcel of {len(data)} bytes fails its checksum; refused")
-        if version != _VERSION:
-            raise DataError(
-                f"a parcel has version {version}, not {_VERSION}; use one release of robot_rl on both sides"
-            )
         try:
             name = data[_HEAD.size : stop].decode()
         except UnicodeDecodeError as error:
             raise DataError(f"the name in a parcel is not UTF-8 ({error}); refused") from error
         if not name or not name.isprintable() or end > _LARGEST:
             raise DataError(f"a parcel is of {name!r} and ends at {end}; refused")
-        return cls(str(uuid.UUID(bytes=run)), str(uuid.UUID(bytes=journal)), name, end, data[stop + _CRC :])
+        return cls(str(uuid.UUID(bytes=run)), str(uuid.UUID(bytes=journal)), name, end, data[stop + _CRC :], finished)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Answer:
 
     wanted: the sequence that it wants next: all below it have been taken. full: it takes nothing more for now.
     received: transitions that it has of all actors. refusal: why it takes nothing at all, a sentence; else empty.
+    durable: the sequence up to which its newest checkpoint has this journal; what is between is in its memory alone.
     """
 
     run: str
@@ -88,6 +92,7 @@ class Answer:
     full: bool = False
     received: int = 0
     refusal: str = ""
+    durable: int = 0
 
     def to_text(self) -> str:
         """One line of JSON, with a checksum."""

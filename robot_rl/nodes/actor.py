@@ -23,10 +23,12 @@ PATIENCE = 300.0
 """With the learner at the start, s: it may compile first."""
 FLUSH = 120.0
 """Patience, s, with the learner at the end of a run."""
+SETTLE = 60.0
+"""The same, s, for a checkpoint that has everything."""
 
 
 def main(run: Path, ros_args: list[str], actor: str = FIRST) -> None:
-    """Act until the actor's steps are made and the learner has them all."""
+    """Act until the actor's steps are made and the learner has them all, in a checkpoint."""
     enable_compile_cache()
     with hosting("actor", run, ros_args, actor=actor, priority=ON_SCHEDULE) as host:
         folder = journal_folder(host.run, actor)
@@ -72,3 +74,8 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
     actor = Actor(env, weights, uplink, config.learner, seed=config.seed, name=name, run=run, first_episode=began)
     actor.run(config.steps, on_episode=on_episode)
     uplink.flush(FLUSH)
+    if not uplink.settle(SETTLE):
+        metrics.write(
+            "notice",
+            text=f"the learner has all that {name} made, but no checkpoint with it: keep {journal.folder}",
+        )

@@ -54,7 +54,7 @@ class Intake:
         self._worker.close()
 
     def answer(self) -> None:
-        """Tell every actor that was heard what is wanted now: there is room again."""
+        """Tell every actor that was heard what is wanted now: there is room again, or a checkpoint."""
         self._publish(self.inbox.answers())
 
     def _turn(self) -> None:
@@ -102,6 +102,9 @@ class LearnerNode:
             self._intake.check()
             if self._learner.ready():
                 self._learn_block()
+            elif self._inbox.owes_checkpoint:
+                self._report.save(self._learner)
+                self._intake.answer()
             elif self._intake.came.wait(0.1):
                 self._intake.came.clear()
             self._tell()
@@ -157,7 +160,7 @@ def serve(node: LearnerNode, learner: Learner, report: BlockReport) -> None:
         node.run()
     except KeyboardInterrupt:
         node.finish()
-        report.save(learner)
+        report.finish(learner)
         raise
     finally:
         node.close()

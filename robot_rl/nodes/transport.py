@@ -133,6 +133,15 @@ class Uplink:
         """Wait until the learner has everything. Raises `GraphError` after `timeout` s."""
         self._wait(lambda: not self.pending, timeout, "the learner has not taken the last {pending} records")
 
+    def settle(self, timeout: float) -> bool:
+        """Wait, once it is flushed, until a checkpoint of the learner has everything; False where none has in time.
+
+        Until then it is in the learner's memory, and in our journal.
+        """
+        self.courier.outbox.finish()
+        self.courier.wake()
+        return self._comes(lambda: self.courier.outbox.durable >= self.next_sequence, timeout)
+
     def close(self) -> None:
         """Stop delivering."""
         self.courier.close()
@@ -142,18 +151,24 @@ class Uplink:
         return self.pending, self.received
 
     def _wait(self, done: Callable[[], bool], timeout: float, trouble: str) -> None:
+        if not self._comes(done, timeout):
+            other = f" (a learner of run {self.courier.stranger} does)" if self.courier.stranger else ""
+            raise GraphError(
+                f"{trouble.format(pending=self.pending)} within {timeout:g} s{other}; what was recorded is in "
+                f"{self._journal.folder}: look at the learner's log, then go on with --resume."
+            )
+
+    def _comes(self, done: Callable[[], bool], timeout: float) -> bool:
+        """Whether `done()` within `timeout` s after the last sign of progress: a learner may take long to catch up."""
         end, before = time.monotonic() + timeout, self._progress
         while not done():
             self.courier.check()
-            if self._progress != before:  # a learner that catches up may take long
+            if self._progress != before:
                 end, before = time.monotonic() + timeout, self._progress
             if time.monotonic() > end:
-                other = f" (a learner of run {self.courier.stranger} does)" if self.courier.stranger else ""
-                raise GraphError(
-                    f"{trouble.format(pending=self.pending)} within {timeout:g} s{other}; what was recorded is in "
-                    f"{self._journal.folder}: look at the learner's log, then go on with --resume."
-                )
+                return False
             self._host.listener.sleep(POLL)
+        return True
 
 
 class Downlink:

@@ -183,6 +183,16 @@ def contents(target):
     return online.gather(np.arange(len(online)))._asdict()
 
 
+def test_what_a_checkpoint_has_is_told_and_what_is_in_memory_alone_is_not(tmp_path):
+    target = learner(start=10)
+    target.receive(experience(5))
+    assert (target.next_sequence("actor0"), target.durable("actor0")) == (5, 0)
+    target.save(tmp_path)
+    target.receive(experience(3, first=5))
+    assert (target.next_sequence("actor0"), target.durable("actor0")) == (8, 5)
+    assert restored(target, tmp_path).durable("actor0") == 5
+
+
 def test_a_checkpoint_holds_no_images(tmp_path):
     image = (64, 64, 3)
     steps = experience(30, image=image)

@@ -3,97 +3,18 @@
 import dataclasses
 import itertools
 import tempfile
-import uuid
-import zlib
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from robot_rl.data.codec import encode
 from robot_rl.data.delivery import LONGEST, Inbox, Outbox
-from robot_rl.data.journal import Journal
-from robot_rl.data.label import Label
 from robot_rl.data.parcel import Answer, Parcel
 from robot_rl.data.register import Register, journal_identity
-from robot_rl.exceptions import DataError, DiskError
+from robot_rl.exceptions import DataError
 from tests.robot_rl.data import episodes
-
-RUN, OTHER = (str(uuid.UUID(int=number)) for number in (1, 2))
-LEFT, RIGHT = (str(uuid.UUID(int=number)) for number in (3, 4))
-
-
-class FakeLearner:
-    """Takes what is next in sequence, as the learner does, while it has room."""
-
-    def __init__(self, taken=(), room=10**9):
-        self.taken = {actor: list(records) for actor, records in dict(taken).items()}
-        self.room = room
-
-    @property
-    def received(self):
-        return sum(map(len, self.taken.values()))
-
-    @property
-    def full(self):
-        return self.received >= self.room
-
-    def next_sequence(self, actor):
-        return len(self.taken.get(actor, ()))
-
-    def receive(self, records):
-        for record in records:
-            assert not self.full
-            assert record.sequence == self.next_sequence(record.actor), "the inbox let a wrong one pass"
-            self.taken.setdefault(record.actor, []).append(record)
-        return len(records)
-
-
-class Actor:
-    """A journal, its outbox and the records that went in."""
-
-    def __init__(self, folder, name, images):
-        self.folder, self.name, self.images = folder / name, name, images
-        self.made, self.lives, self.now = [], 0, 0.0
-        self.journal = None
-        self.restart(b"")
-
-    def restart(self, torn):
-        if self.journal is not None:
-            newest = self.folder / f"{self.lives - 1:05d}.mcap"
-            self.journal.close()
-            with newest.open("ab") as stream:
-                stream.write(torn)
-        self.journal = Journal(self.folder, episodes.schema(self.images), sync=False)
-        self.lives += 1
-        identity = journal_identity(self.folder)
-        self.outbox = Outbox(self.journal, run=RUN, identity=identity, actor=self.name, window=5)
-        self.source = episodes.stream(10_000, self.images, self.lives, 3, self.name)
-
-    def step(self):
-        """A step, numbered on behind the labels."""
-        transition = next(self.source)
-        self.keep(dataclasses.replace(transition, sequence=self.journal.next_sequence))
-
-    def label(self):
-        number = self.journal.next_sequence
-        self.keep(Label(self.name, number, 1.0, "some episode", number, "human", number, "reward", 0.5))
-
-    def keep(self, record):
-        self.journal.append(record)
-        self.made.append(record)
-
-    def due(self, now):
-        """Everything that is due now, as messages."""
-        parcels = []
-        while (parcel := self.outbox.due(now)) is not None:
-            parcels.append(parcel.to_bytes())
-        return parcels
-
-
-def same(one, other):
-    return one == other if isinstance(one, Label) else episodes.same(one, other)
+from tests.robot_rl.data.delivering import LEFT, OTHER, RUN, Actor, FakeLearner, answer, deliver_all, records, same
 
 
 class World:
@@ -196,29 +117,6 @@ def test_nothing_is_lost_doubled_or_out_of_order(images, actions):
         for name, actor in world.actors.items():
             assert world.learner.next_sequence(name) == len(actor.made)
             assert actor.outbox.pending == 0
-
-
-@pytest.fixture
-def actor(tmp_path):
-    return Actor(tmp_path, "left", images=False)
-
-
-@pytest.fixture
-def make_inbox(tmp_path):
-    """make_inbox(learner, images=..., task=...): an inbox that remembers whose journal is whose."""
-
-    def make(learner, images=False, task="reach", run=RUN):
-        return Inbox(episodes.schema(images, task), learner, Register(tmp_path / "register.json"), run)
-
-    return make
-
-
-def answer(actor, wanted, **values):
-    return Answer(RUN, journal_identity(actor.folder), actor.name, wanted, **values)
-
-
-def records(messages):
-    return [parcel.record for parcel in map(Parcel.from_bytes, messages) if parcel.record]
 
 
 def test_the_actor_asks_first_and_the_window_bounds_what_is_on_its_way(actor):
@@ -338,108 +236,6 @@ def test_answers_to_others_are_not_heard(actor):
     assert actor.outbox.pending == 0
 
 
-def test_damaged_and_foreign_messages_change_nothing(make_inbox):
-    learner = FakeLearner()
-    inbox = make_inbox(learner)
-    transition = next(episodes.stream(1))
-
-    def parcel(schema, **values):
-        record = encode(dataclasses.replace(transition, **values), schema)
-        return Parcel(RUN, LEFT, "actor0", 9, record).to_bytes()
-
-    good = parcel(episodes.schema())
-    for message in (b"", good[:-1], good + b"x", good[:40] + b"\xff" + good[41:], good[:-9] + b"\xff" + good[-8:]):
-        with pytest.raises(DataError):
-            inbox.accept(message)
-    assert inbox.refused == {"damaged": 5}
-    assert "schema" in inbox.accept(parcel(episodes.schema(task="other"))).refusal
-    assert inbox.refused == {"damaged": 5, "schema": 1}
-    assert learner.taken == {}
-    assert inbox.accept(parcel(episodes.schema(), sequence=2)).wanted == 0
-    assert inbox.accept(good).wanted == 1
-    assert inbox.accept(good).wanted == 1
-    assert learner.received == 1
-
-
-def test_a_record_in_another_name_or_one_that_the_learner_cannot_take_is_refused_with_a_sentence(make_inbox):
-    class Picky(FakeLearner):
-        def receive(self, records):
-            raise DataError("its action is odd")
-
-    message = encode(next(episodes.stream(1)), episodes.schema())
-    inbox = make_inbox(Picky())
-    assert "delivers a record of 'actor0'" in inbox.accept(Parcel(RUN, LEFT, "other", 9, message).to_bytes()).refusal
-    refused = inbox.accept(Parcel(RUN, LEFT, "actor0", 9, message).to_bytes())
-    assert refused.refusal == "the learner cannot take record 0 of 'actor0': its action is odd"
-    assert inbox.refused == {"content": 2}
-
-
-def test_a_learner_whose_disk_is_full_does_not_blame_the_sender(make_inbox):
-    class Full(FakeLearner):
-        def receive(self, records):
-            raise DiskError("no room")
-
-    inbox = make_inbox(Full())
-    record = encode(next(episodes.stream(1)), episodes.schema())
-    with pytest.raises(DiskError, match="no room"):
-        inbox.accept(Parcel(RUN, LEFT, "actor0", 1, record).to_bytes())
-    assert inbox.refused == {}
-
-
-def test_a_parcel_that_is_overtaken_is_no_sign_of_a_shorter_journal(actor, make_inbox):
-    learner = FakeLearner({"left": list(episodes.stream(4, actor="left"))})
-    inbox = make_inbox(learner)
-    for end in (4, 9, 2):
-        assert not inbox.accept(Parcel(RUN, LEFT, "left", end).to_bytes()).refusal
-    assert inbox.behind() == {"left": 5}
-
-
-def test_an_actor_of_another_run_is_told_so(actor, make_inbox):
-    actor.step()
-    learner = FakeLearner()
-    [question] = actor.due(0.0)
-    refused = make_inbox(learner, run=OTHER).accept(question)
-    assert refused.refusal.startswith(f"the learner is of run {OTHER}, and 'left' of run {RUN}")
-    assert refused.run == OTHER  # so that its own learner's actor does not take it for a verdict
-    assert not actor.outbox.take(refused, 0.0)
-    assert learner.taken == {}
-
-
-def deliver_all(actor, inbox, now=0.0):
-    for _ in range(20):
-        now += 0.5
-        for message in actor.due(now):
-            actor.outbox.take(inbox.accept(message), now)
-
-
-def test_a_lost_journal_is_refused_with_a_sentence_even_when_it_has_grown_again(tmp_path, make_inbox):
-    """agentlace drops as many records as were sent before, without a word."""
-    learner = FakeLearner()
-    first = Actor(tmp_path / "whole", "left", images=False)
-    for _ in range(5):
-        first.step()
-    deliver_all(first, make_inbox(learner))
-    assert learner.received == 5
-    again = Actor(tmp_path / "lost", "left", images=False)
-    for grown in (0, 9):
-        for _ in range(grown):
-            again.step()
-        for life in (learner, FakeLearner()):  # also a learner that came back with nothing
-            again.restart(b"")
-            with pytest.raises(DataError, match=r"of 'left' from journal .*bring the other one back from a copy"):
-                deliver_all(again, make_inbox(life))
-            assert len(life.taken.get("left", ())) == (5 if life is learner else 0)
-    deliver_all(first, make_inbox(learner))  # the true one goes on
-    assert first.outbox.pending == 0
-
-
-def test_a_journal_that_lost_its_end_is_refused(actor, make_inbox):
-    learner = FakeLearner({"left": list(episodes.stream(4, actor="left"))})
-    actor.step()
-    with pytest.raises(DataError, match="the learner has 4 records of 'left', whose journal ends before 1"):
-        deliver_all(actor, make_inbox(learner))
-
-
 def test_labels_of_a_labeller_travel_the_same_way(tmp_path, make_inbox):
     labeller, learner = Actor(tmp_path, "labeller", images=False), FakeLearner()
     for _ in range(12):
@@ -448,47 +244,38 @@ def test_labels_of_a_labeller_travel_the_same_way(tmp_path, make_inbox):
     assert learner.taken["labeller"] == labeller.made
 
 
-def test_messages_with_any_byte_changed_are_refused(make_inbox):
-    """Every byte of a parcel, one after the other; and pieces of it."""
+def test_a_finished_actor_hears_when_a_checkpoint_has_everything(actor, make_inbox):
     learner = FakeLearner()
     inbox = make_inbox(learner)
-    good = Parcel(RUN, LEFT, "actor0", 9, encode(next(episodes.stream(1)), episodes.schema())).to_bytes()
-    for index in range(len(good)):
-        for mask in (0x01, 0x80, 0xFF):
-            with pytest.raises(DataError):
-                inbox.accept(good[:index] + bytes([good[index] ^ mask]) + good[index + 1 :])
-        with pytest.raises(DataError):
-            inbox.accept(good[:index])
-    assert learner.received == 0
-    assert inbox.refused.total() == 4 * len(good)
+    for _ in range(4):
+        actor.step()
+    deliver_all(actor, inbox)
+    assert actor.outbox.pending == 0 and actor.outbox.durable == 0
+    assert not inbox.owes_checkpoint  # nobody waits for one
+    actor.outbox.finish()
+    [question] = map(Parcel.from_bytes, actor.due(10.0))  # at once, and not when the silence has lasted long enough
+    assert question.finished and not question.record
+    inbox.accept(question.to_bytes())
+    assert inbox.owes_checkpoint
+    learner.save()
+    assert not inbox.owes_checkpoint
+    [told] = inbox.answers()
+    actor.outbox.take(told, 10.1)
+    assert actor.outbox.durable == 4
 
 
-@settings(max_examples=500, deadline=None)
-@given(data=st.binary(max_size=400), start=st.booleans())
-def test_arbitrary_bytes_do_no_harm_to_an_inbox(data, start):
-    with tempfile.TemporaryDirectory() as folder:
-        learner = FakeLearner()
-        inbox = Inbox(episodes.schema(), learner, Register(Path(folder) / "register.json"), RUN)
-        with pytest.raises(DataError):
-            inbox.accept(b"RRLP\x01\x00" + data if start else data)
-        assert learner.received == 0
-
-
-@settings(max_examples=500, deadline=None)
-@given(record=st.binary(min_size=1, max_size=200), end=st.integers(0, 2**53), actor=st.text(max_size=9))
-def test_hostile_senders_do_no_harm_to_an_inbox(record, end, actor):
-    """Well-formed parcels with anything inside, its checksum included."""
-    with tempfile.TemporaryDirectory() as folder:
-        learner = FakeLearner()
-        inbox = Inbox(episodes.schema(), learner, Register(Path(folder) / "register.json"), RUN)
-        body = b"\x00\x01\x00\x00" + episodes.schema().hash.to_bytes(8, "little") + record
-        body += zlib.crc32(body).to_bytes(4, "little")
-        try:
-            message = Parcel(RUN, LEFT, actor, end, body).to_bytes()
-        except UnicodeEncodeError:
-            return
-        try:
-            assert inbox.accept(message).refusal
-        except DataError:
-            assert not actor or not actor.isprintable()
-        assert learner.received == 0
+def test_a_learner_owes_no_checkpoint_of_what_it_lacks_or_to_one_that_goes_on(actor, make_inbox):
+    learner = FakeLearner()
+    inbox = make_inbox(learner)
+    for _ in range(3):
+        actor.step()
+    actor.outbox.finish()
+    for message in actor.due(0.0):
+        actor.outbox.take(inbox.accept(message), 0.0)
+    assert not inbox.owes_checkpoint  # it has yet to take the three
+    deliver_all(actor, inbox)
+    assert inbox.owes_checkpoint
+    actor.restart(b"")
+    actor.step()
+    deliver_all(actor, inbox)
+    assert not inbox.owes_checkpoint

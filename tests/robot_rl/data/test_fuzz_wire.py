@@ -40,6 +40,9 @@ class Learner:
     def received(self):
         return len(self.taken)
 
+    def durable(self, actor):
+        return 0
+
     def next_sequence(self, actor):
         return len(self.taken) if actor == "actor0" else 0
 

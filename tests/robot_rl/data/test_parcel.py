@@ -23,24 +23,27 @@ def _encodable(name):
         return False
 
 
-@given(run=UUIDS, journal=UUIDS, actor=NAMES, end=COUNTS, record=st.binary(max_size=99))
-def test_a_parcel_comes_back_as_it_went(run, journal, actor, end, record):
-    sent = Parcel(run, journal, actor, end, record)
+@given(run=UUIDS, journal=UUIDS, actor=NAMES, end=COUNTS, record=st.binary(max_size=99), finished=st.booleans())
+def test_a_parcel_comes_back_as_it_went(run, journal, actor, end, record, finished):
+    sent = Parcel(run, journal, actor, end, record, finished)
     data = sent.to_bytes()
     assert Parcel.from_bytes(data) == sent
     assert data[sent.offset :] == record
 
 
-@given(run=UUIDS, journal=UUIDS, actor=NAMES, wanted=COUNTS, full=st.booleans(), received=COUNTS, refusal=st.text())
-def test_an_answer_comes_back_as_it_went(run, journal, actor, wanted, full, received, refusal):
-    sent = Answer(run, journal, actor, wanted, full, received, refusal)
+@given(
+    run=UUIDS, journal=UUIDS, actor=NAMES, wanted=COUNTS, full=st.booleans(), received=COUNTS, refusal=st.text(),
+    durable=COUNTS,
+)  # fmt: skip
+def test_an_answer_comes_back_as_it_went(run, journal, actor, wanted, full, received, refusal, durable):
+    sent = Answer(run, journal, actor, wanted, full, received, refusal, durable)
     assert Answer.from_text(sent.to_text()) == sent
 
 
 @settings(max_examples=300)
 @given(data=st.binary(max_size=200))
 def test_arbitrary_bytes_are_no_parcel(data):
-    for message in (data, b"RRLP\x01\x00" + data):
+    for message in (data, b"RRLP\x02\x00" + data):
         with pytest.raises(DataError):
             Parcel.from_bytes(message)
 
@@ -72,7 +75,7 @@ def signed(values):
 
 
 @settings(max_examples=300)
-@given(name=st.sampled_from(["wanted", "received", "full", "refusal", "actor", "run"]), value=JSON)
+@given(name=st.sampled_from(["wanted", "received", "durable", "full", "refusal", "actor", "run"]), value=JSON)
 def test_an_answer_whose_members_are_of_another_type_is_refused(name, value):
     good = dataclasses.asdict(Answer(RUN, JOURNAL, "actor0", 1))
     allowed = {int: 0, bool: True, str: ""}
@@ -106,7 +109,7 @@ def test_another_version_and_a_deep_nest_are_one_sentence():
     data[4] = 9
     stop = len(data) - 4
     data[stop:] = parcel.zlib.crc32(data[:stop]).to_bytes(4, "little")
-    with pytest.raises(DataError, match="version 9, not 1; use one release"):
+    with pytest.raises(DataError, match="version 9, not 2; use one release"):
         Parcel.from_bytes(bytes(data))
     with pytest.raises(DataError, match="does not decode"):
         Answer.from_text("[" * 100_000)

@@ -26,7 +26,7 @@ from robot_rl.nodes.base import bytes_message
 from robot_rl.nodes.learner import Intake
 from robot_rl.nodes.transport import Courier, Downlink, Uplink, weights_message
 from tests.robot_rl.data import episodes
-from tests.robot_rl.data.test_delivery import FakeLearner, same
+from tests.robot_rl.data.delivering import FakeLearner, same
 
 SPEC = ObservationSpec((("tool_position", 3),))
 
@@ -112,6 +112,21 @@ def test_an_actor_does_not_wait_for_a_learner_that_is_not_there_and_it_comes_lat
     graph.intake(learner)
     uplink.flush(60.0)
     assert all(map(episodes.same, learner.taken["actor0"], made))
+
+
+def test_an_actor_at_its_end_waits_for_a_checkpoint_and_says_where_none_comes(graph):
+    learner = FakeLearner()
+    intake = graph.intake(learner)
+    uplink = graph.uplink("actor0", graph.journal("actor0"))
+    for transition in episodes.stream(5, images=True):
+        uplink.send(transition)
+    uplink.flush(60.0)
+    assert not intake.inbox.owes_checkpoint
+    assert not uplink.settle(0.3)
+    wait_until(lambda: intake.inbox.owes_checkpoint)
+    learner.save()
+    intake.answer()
+    assert uplink.settle(60.0)
 
 
 def test_a_lost_journal_is_refused_where_the_owner_hears_it(graph):
