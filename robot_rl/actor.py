@@ -34,8 +34,13 @@ class ExperienceSink(Protocol):
     """Where steps go. `send` returns once the step is safe on this machine; it never waits for the learner."""
 
     @property
-    def next_sequence(self) -> int:
+    def steps(self) -> int:
         """How many steps were sent so far."""
+        ...
+
+    @property
+    def next_sequence(self) -> int:
+        """The sequence of the next one: labels count in it too."""
         ...
 
     def send(self, transition: Transition) -> None: ...
@@ -121,7 +126,7 @@ class Actor:
         on_step is called with the number of steps after each; on_episode at the end of each episode, also of one that
         the sink cut off because it has no room for a step (`DiskError`, which is then raised).
         """
-        while self._sink.next_sequence < steps and not stop():
+        while self._sink.steps < steps and not stop():
             episode, full = self._run_episode(steps, on_step, stop)
             try:
                 on_episode(episode)
@@ -145,7 +150,7 @@ class Actor:
         identity, began, total = episode_id(self._identity, self.name, index), info["stamp"], 0.0
         step, done = 0, False
         full: DiskError | None = None
-        while not done and self._sink.next_sequence < steps and not stop():
+        while not done and self._sink.steps < steps and not stop():
             transition, after = self._step(identity, step, observation, info)
             try:
                 self._sink.send(transition)
@@ -153,7 +158,7 @@ class Actor:
                 full = error
                 break
             info = after
-            on_step(self._sink.next_sequence)
+            on_step(self._sink.steps)
             observation, total, step = transition.next_observation, total + transition.reward, step + 1
             done = transition.terminated or transition.truncated
         fault = info.get("fault", "")
@@ -162,13 +167,13 @@ class Actor:
     def _step(
         self, episode: str, step: int, observation: Observation, info: Mapping[str, Any]
     ) -> tuple[Transition, dict[str, Any]]:
-        number = self._sink.next_sequence
+        number = self._sink.steps
         policy, version = self._weights.get(version_due(number, self._config))
         proposed = self._propose(policy, observation, number)
         following, reward, terminated, truncated, after = self._env.step(proposed)
         transition = Transition(
             actor=self.name,
-            sequence=number,
+            sequence=self._sink.next_sequence,
             episode=episode,
             step=step,
             stamp=info["stamp"],

@@ -76,6 +76,11 @@ class LocalLink:
             self._running.result()
 
     @property
+    def steps(self) -> int:
+        """Transitions in the journal so far."""
+        return self._journal.steps
+
+    @property
     def next_sequence(self) -> int:
         """Records in the journal so far."""
         return self._journal.next_sequence
@@ -86,7 +91,7 @@ class LocalLink:
         What a learner at work has no room for, it reads from the journal afterwards.
         """
         self._journal.append(transition)
-        if self._lockstep and ends_block(self.next_sequence, self._config):
+        if self._lockstep and ends_block(self.steps, self._config):
             self._running.result()
         taken = self._learner.receive([transition])
         if self._running.done():

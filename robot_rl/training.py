@@ -88,11 +88,11 @@ def relearn(
     """
     folders = {name: journal_folder(run, name) for name in actors.names(config)}
     journals = {name: JournalReader(folder) for name, folder in folders.items() if any(folder.glob("*.mcap"))}
-    records = sum(journal.next_sequence for journal in journals.values())
-    if records < config.learner.start or _has_agent(run):
+    steps = sum(journal.steps for journal in journals.values())
+    if steps < config.learner.start or _has_agent(run):
         return
     learner = make_learner(config, run, metrics)
-    metrics.write("notice", text=f"learning again from the {records:,} records in the journals of {run.path}")
+    metrics.write("notice", text=f"learning again from the {steps:,} steps in the journals of {run.path}")
     report = BlockReport(config, run, metrics, learner)
     try:
         catch_up(learner, journals, report, stop)
@@ -183,7 +183,7 @@ def train_inprocess(
         )
         actor.run(
             config.steps,
-            on_episode=lambda episode: record_episode(metrics, episode, link.next_sequence, learner.version, journal),
+            on_episode=lambda episode: record_episode(metrics, episode, link.steps, learner.version, journal),
             stop=stop,
         )
     finally:

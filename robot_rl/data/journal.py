@@ -52,6 +52,11 @@ class JournalReader:
         """How many records there are: the sequence of the next one."""
         return self._files[-1].next if self._files else 0
 
+    @property
+    def steps(self) -> int:
+        """How many of them are transitions."""
+        return sum(file.steps for file in self._files)
+
     def message(self, sequence: int, whole: bool = False) -> bytes:
         """The message of a record, of `schema`; `whole`: with the images that the record before holds."""
         if self._file(sequence).schema.version == VERSION and not (whole and self.schema.images):
@@ -90,11 +95,11 @@ class JournalReader:
         return (record for record in self.records(start_sequence, packed) if isinstance(record, Transition))
 
     def labels(self) -> Iterator[Label]:
-        """The labels, in order. Images are not decoded."""
-        kind = self.schema.label_hash.to_bytes(8, "little")
-        for sequence in range(self.next_sequence):
-            if self.message(sequence)[4:12] == kind and isinstance(record := self._unpack(sequence), Label):
-                yield record
+        """The labels, in order; nothing else is read."""
+        for file in self._files:
+            for index, channel in enumerate(file.channels[: len(file.starts)]):
+                if channel == LABEL and isinstance(record := self._unpack(file.first + index), Label):
+                    yield record
 
     def episodes(self) -> int:
         """How many episodes were begun. Every checksum is verified; images are not decoded."""
@@ -123,7 +128,10 @@ class JournalReader:
     def _unpack(self, sequence: int, packed: bool = False) -> Record:
         file = self._file(sequence)
         with _naming(file, sequence):
-            return unpack(self._bytes(sequence), file.schema, packed)
+            record = unpack(self._bytes(sequence), file.schema, packed)
+            if isinstance(record, Label) != (file.channels[sequence - file.first] == LABEL):
+                raise DataError("it lies in the channel of another kind of record; it is damaged")
+            return record
 
     def _join(self, transition: Transition, previous: Transition | None) -> Transition:
         with _naming(self._file(transition.sequence), transition.sequence):
@@ -212,7 +220,7 @@ class Journal(JournalReader):
             channel, stamp = TRANSITION, record.next_stamp
             shares = isinstance(self._last, Transition) and continues(record, self._last)
         data = encode(record, self.schema, whole=not shares)
-        self._write(message(channel, record.sequence, stamp, data))
+        self._write(channel, message(channel, record.sequence, stamp, data))
         self._last = record
         return data
 
@@ -221,8 +229,8 @@ class Journal(JournalReader):
         """How long 99 in 100 of the last appends waited for the disk at most, s; 0 before the first."""
         return float(np.percentile(self.sync_seconds, 99)) if self.sync_seconds else 0.0
 
-    def _write(self, record: bytes) -> None:
-        """Put a record over the end marks, with its own, in one write; then sync."""
+    def _write(self, channel: int, record: bytes) -> None:
+        """Put a record of a channel over the end marks, with its own, in one write; then sync."""
         file = self._files[-1]
         with disk_errors(file.path):
             try:
@@ -235,7 +243,7 @@ class Journal(JournalReader):
                 raise
         self.sync_seconds.append(time.perf_counter() - began)
         stop = file.end + len(record)
-        file.note(file.end + MESSAGE.size, stop)
+        file.note(channel, file.end + MESSAGE.size, stop)
 
     def _put(self, position: int, content: bytes) -> None:
         self._stream.seek(position)

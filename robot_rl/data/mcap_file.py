@@ -85,7 +85,7 @@ def message(channel: int, sequence: int, stamp: float, data: bytes) -> bytes:
 class JournalFile:
     """Where the records of one file are. first: sequence of its first record; end: byte behind the last.
 
-    schema: that its records were written with.
+    schema: that its records were written with. steps: how many of its records are transitions.
     """
 
     path: Path
@@ -95,14 +95,18 @@ class JournalFile:
     complete: bool = True
     starts: array[int] = field(default_factory=lambda: array("Q"))
     sizes: array[int] = field(default_factory=lambda: array("Q"))
+    channels: bytearray = field(default_factory=bytearray)
+    steps: int = 0
 
     @property
     def next(self) -> int:
         """Sequence behind the last record."""
         return self.first + len(self.starts)
 
-    def note(self, start: int, stop: int) -> None:
-        """Remember the record whose message is at bytes `start` to `stop`, the newest."""
+    def note(self, channel: int, start: int, stop: int) -> None:
+        """Remember the record of a channel whose message is at bytes `start` to `stop`, the newest."""
+        self.channels.append(channel)
+        self.steps += channel == TRANSITION
         self.sizes.append(stop - start)
         self.starts.append(start)  # last: a reader in another thread counts by it
         self.end = stop
@@ -111,6 +115,7 @@ class JournalFile:
         """Forget the newest record."""
         self.end = self.starts.pop() - MESSAGE.size
         self.sizes.pop()
+        self.steps -= self.channels.pop() == TRANSITION
 
     def repair(self) -> None:
         """Cut a torn tail off and end the file as other programs expect."""
@@ -194,8 +199,8 @@ def _walk(file: JournalFile, stream: BinaryIO, size: int) -> None:
             return
         if opcode in _HEAD and not file.starts:
             file.end = stop
-        elif _follows(start, file):
-            file.note(file.end + MESSAGE.size, stop)
+        elif (channel := _follows(start, file)) is not None:
+            file.note(channel, file.end + MESSAGE.size, stop)
         else:
             return
 
@@ -216,16 +221,13 @@ def _last_is_whole(file: JournalFile, stream: BinaryIO) -> bool:
     return False
 
 
-def _follows(start: bytes, file: JournalFile) -> bool:
-    """Whether a record that starts so can be the message after the file's last."""
+def _follows(start: bytes, file: JournalFile) -> int | None:
+    """The channel of a record that starts so, where it can be the message after the file's last."""
     if start[0] != Opcode.MESSAGE or len(start) < _START.size:
-        return False
+        return None
     _, length, channel, sequence = _START.unpack(start)
-    return (
-        length > MESSAGE.size - _RECORD.size
-        and channel in (TRANSITION, LABEL)
-        and bool(sequence == file.next & 0xFFFFFFFF)
-    )
+    follows = length > MESSAGE.size - _RECORD.size and sequence == file.next & 0xFFFFFFFF
+    return channel if follows and channel in (TRANSITION, LABEL) else None
 
 
 def _read_schema(channel: bytes, path: Path) -> Schema:

@@ -55,13 +55,13 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
     weights.any().act(seen.example(), jax.random.key(0))  # compiles, ahead of the clock
 
     def on_episode(episode: Episode) -> None:
-        steps = uplink.next_sequence if config.actors == 1 else uplink.received  # of all actors
+        steps = uplink.steps if config.actors == 1 else uplink.received  # of all actors
         record_episode(metrics, episode, steps, weights.version, journal)
         refused = sum(weights.refused.values()) + uplink.courier.refused
         host.status(
             "warn" if refused else "ok",
             "acting",
-            steps=uplink.next_sequence,
+            steps=uplink.steps,
             episodes=episode.index + 1,
             pending=uplink.pending,
             sync_p99_ms=round(1e3 * journal.sync_p99, 3),

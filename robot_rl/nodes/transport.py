@@ -105,6 +105,11 @@ class Uplink:
         self.courier = Courier(host, journal, actor)
 
     @property
+    def steps(self) -> int:
+        """Transitions in the journal."""
+        return self._journal.steps
+
+    @property
     def next_sequence(self) -> int:
         """Records in the journal."""
         return self._journal.next_sequence

@@ -18,12 +18,18 @@ CONFIG = LearnerConfig(start=20, block=5, hidden=(8,), random_steps=3)
 
 
 class Sink:
-    def __init__(self):
-        self.sent = []
+    """labels: how many records behind each step are somebody's judgement of it, in the same journal."""
+
+    def __init__(self, labels=0):
+        self.sent, self.labels = [], labels
+
+    @property
+    def steps(self):
+        return len(self.sent)
 
     @property
     def next_sequence(self):
-        return len(self.sent)
+        return len(self.sent) * (1 + self.labels)
 
     def send(self, transition):
         self.sent.append(transition)
@@ -47,11 +53,19 @@ def env():
     env.close()
 
 
-def act(env, steps, run=RUN, **options):
-    sink, weights = Sink(), Weights(env)
+def act(env, steps, run=RUN, labels=0, **options):
+    sink, weights = Sink(labels), Weights(env)
     episodes = []
     Actor(env, weights, sink, CONFIG, seed=7, run=run, **options).run(steps, on_episode=episodes.append)
     return sink.sent, weights.asked, episodes
+
+
+def test_labels_in_its_journal_are_no_steps(env):
+    alone, asked, _ = act(env, 30)
+    among, asked_among, _ = act(env, 30, labels=2)
+    assert len(among) == 30 and asked == asked_among
+    assert [step.sequence for step in among] == list(range(0, 90, 3))
+    assert all((left.action == right.action).all() for left, right in zip(alone, among, strict=True))
 
 
 def test_weights_are_due_one_block_behind_the_data():

@@ -6,6 +6,7 @@ import pytest
 from robot_rl.agents import make_agent
 from robot_rl.config import LearnerConfig
 from robot_rl.data.journal import Journal, read_journal
+from robot_rl.data.label import Label
 from robot_rl.data.schema import Schema
 from robot_rl.exceptions import DataError
 from robot_rl.local import LocalLink
@@ -75,6 +76,19 @@ def test_in_lockstep_the_actor_waits_for_the_weights_that_are_due(journal):
     learner.may_end.release()
     link.close()
     assert learner.version == 2
+
+
+def test_labels_in_the_journal_make_no_block_due(journal):
+    learner = SlowLearner(room=0)
+    for number in range(2):
+        journal.append(Label("actor0", number, 0.0, "episode", -1, "human", number, "success", 1.0))
+    learner.received = 2
+    link = LocalLink(learner, journal, CONFIG)
+    send(link, 5)
+    assert (link.steps, link.next_sequence) == (5, 7)
+    assert link.get(0)[1] == learner.version == 0
+    learner.may_end.release(3)
+    link.close()
 
 
 def test_a_block_that_ends_early_does_not_change_the_version_that_acts(journal):

@@ -91,7 +91,7 @@ def test_without_checkpoints_a_run_is_learnt_again_from_its_journal_to_the_same_
     assert weights(newest_policy(copy)) == weights(policy)
     notices = [record["text"] for record in read_metrics(copy.metrics) if record["kind"] == "notice"]
     assert len(notices) == 2
-    assert "no checkpoint" in notices[0] and notices[1].startswith("learning again from the 120 records")
+    assert "no checkpoint" in notices[0] and notices[1].startswith("learning again from the 120 steps")
     with MetricsWriter(copy.metrics) as metrics:
         relearn(config, copy, metrics)  # there is nothing to do any more
     assert len([record for record in read_metrics(copy.metrics) if record["kind"] == "notice"]) == 2

@@ -87,6 +87,35 @@ def test_labels_lie_among_the_transitions_in_their_order(tmp_path, images):
     assert equal((decode(reader.message(k, whole=True), reader.schema) for k in range(26)), made)
 
 
+def test_steps_are_counted_apart_from_labels(tmp_path):
+    made = list(episodes.judged(9, every=2))
+    with Journal(tmp_path, episodes.schema(), sync=False) as journal:
+        for count, record in enumerate(made, 1):
+            journal.append(record)
+            assert journal.steps == sum(isinstance(one, Transition) for one in made[:count])
+    reader = JournalReader(tmp_path)
+    assert (reader.steps, reader.next_sequence) == (9, 13)
+    path = tmp_path / "00000.mcap"
+    path.write_bytes(path.read_bytes()[: -len(END) - 1])  # the last record is torn: a step
+    assert JournalReader(tmp_path).steps == 8
+    with Journal(tmp_path, episodes.schema(), sync=False) as journal:
+        assert (journal.steps, journal.next_sequence) == (8, 12)
+
+
+def test_a_record_in_the_channel_of_another_kind_is_damage(tmp_path):
+    write(tmp_path, list(episodes.judged(4, every=2)))
+    path = tmp_path / "00000.mcap"
+    with Journal(tmp_path, episodes.schema(), sync=False) as journal:
+        start = journal._files[0].starts[2]
+    content = bytearray(path.read_bytes())
+    channel = start - mcap_file.MESSAGE.size + 9
+    assert content[channel] == mcap_file.LABEL
+    content[channel] = mcap_file.TRANSITION
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"record 2 in .*channel of another kind"):
+        list(JournalReader(tmp_path).records())
+
+
 def test_a_journal_of_version_1_is_read_and_gone_on_with(tmp_path):
     """The file was written by the last release that knew no `clamped` and no labels."""
     made = list(episodes.stream(9, images=True, seed=3, clamps=False))
