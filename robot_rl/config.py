@@ -50,6 +50,7 @@ class LearnerConfig:
     capacity: int = option(200_000, "transitions in the replay buffer")
     stack: int = option(1, "successive observations that the policy sees at once")
     n_step: int = option(1, "rewards summed ahead of a value; fewer where an episode or a person's turn ends")
+    act_budget_ms: float | None = option(None, "time from an observation to an action; half the control period")
     bc_steps: int = option(5000, "gradient steps of behaviour cloning")
     checkpoint_every: int = option(1000, "environment steps between two checkpoints")
 
@@ -171,6 +172,8 @@ def validate_learner(learner: LearnerConfig) -> None:
         _check_range(f"learner.{key}", getattr(learner, key), 0, 1)
     for key in ("random_steps", "learning_rate", "initial_temperature", "grasp_penalty"):
         _check_range(f"learner.{key}", getattr(learner, key), 0, math.inf)
+    if learner.act_budget_ms is not None:
+        _check_range("learner.act_budget_ms", learner.act_budget_ms, 0.1, math.inf)
     _check_range("learner.critic_subset", learner.critic_subset, 1, learner.critics)
     if learner.grasp_critic and learner.n_step > 1:
         raise ConfigError(

@@ -42,12 +42,15 @@ class Progress:
     version: int = 0
     episodes: int = 0
     robot_s: float = 0.0
+    utd: float | None = None
+    weights_age: float | None = None
     phase: str = "starting"
     done: int = 0
     phase_total: int = 0
     messages: list[str] = field(default_factory=list)
     nodes: dict[str, str] = field(default_factory=dict)
     outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    returns: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
     _history: deque[tuple[float, int, int]] = field(default_factory=deque)
 
     def add(self, record: Record) -> None:
@@ -69,12 +72,16 @@ class Progress:
         self.phase = "train"
         self.episodes += 1
         self.robot_s += record.get("robot_s") or 0.0
+        self.weights_age = record.get("weights_age_s", self.weights_age)
         if record["success"] is not None:
             self.outcomes.append(record["success"])
+        if record.get("return") is not None:
+            self.returns.append(record["return"])
         self._moved(record)
 
     def _update(self, record: Record) -> None:
         self.updates, self.version = record["updates"], record.get("version", self.version)
+        self.utd = record.get("utd", self.utd)
         self._moved(record)
 
     def _node(self, record: Record) -> None:
@@ -96,6 +103,13 @@ class Progress:
     def success_rate(self) -> float | None:
         """Over the last `WINDOW` episodes; None before the first."""
         return sum(self.outcomes) / len(self.outcomes) if self.outcomes else None
+
+    @property
+    def outcome(self) -> tuple[str, str]:
+        """Name and text of how the last episodes went: their successes, or returns where nobody tells of successes."""
+        if self.outcomes or not self.returns:
+            return "success", percent(self.success_rate)
+        return "return", f"{sum(self.returns) / len(self.returns):.1f}"
 
     def _rate(self, column: int) -> float:
         if len(self._history) < 2 or self._history[-1][0] <= self._history[0][0]:
@@ -123,7 +137,7 @@ def line(progress: Progress) -> str:
     if progress.phase != "train":
         count = f" {progress.done}/{progress.phase_total}" if progress.phase_total else ""
         return PHASES.get(progress.phase, progress.phase) + count
-    parts = [f"step {progress.step:,}/{progress.total:,}", f"success {percent(progress.success_rate)}"]
+    parts = [f"step {progress.step:,}/{progress.total:,}", " ".join(progress.outcome)]
     parts += [f"robot {progress.robot_s / 60:.1f} min", f"{progress.updates_per_s:.0f} updates/s"]
     return "  ".join([*parts, f"ETA {clock(progress.eta_s)}"])
 
@@ -141,7 +155,7 @@ def view(progress: Progress, title: str, elapsed: float, stopping: bool = False)
     )
     numbers = Table.grid(expand=True, padding=(0, 2))
     cells = {
-        f"success, last {WINDOW}": percent(progress.success_rate),
+        f"{progress.outcome[0]}, last {WINDOW}": progress.outcome[1],
         "episodes": f"{progress.episodes:,}",
         "robot time": f"{progress.robot_s / 60:.1f} min",
         "updates/s": f"{progress.updates_per_s:.0f}",
@@ -154,6 +168,9 @@ def view(progress: Progress, title: str, elapsed: float, stopping: bool = False)
     bar = Table.grid(expand=True)  # a bar alone ends without a new line
     bar.add_row(ProgressBar(total or None, done, pulse=not total))
     parts: list[RenderableType] = [head, bar, numbers]
+    if progress.utd is not None:
+        age = "" if progress.weights_age is None else f", weights that act {progress.weights_age:.1f} s old"
+        parts.append(Text(f"{progress.utd:.1f} updates per step{age}", style="dim"))
     if progress.nodes:
         parts.append(_nodes(progress.nodes))
     if progress.messages:

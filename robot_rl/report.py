@@ -24,12 +24,16 @@ RECENT = 20
 def summarise(config: RunConfig, records: Sequence[Record]) -> dict[str, Any]:
     """What `summary.json` holds. Pure: the same metrics give the same summary.
 
+    utd: updates per environment step, at the end, beside what was asked for. updates_refused: for bad numbers.
+    weights_age_p99_s, weights_lag_p99_steps, act_p99_ms: of the worst episode.
     train_wall_s: from the first step of training to the last record, over all resumes. robot_s: of all episodes.
-    evaluations: the newest of each kind (`deterministic` or `stochastic`), as `robot-rl eval --json` prints it.
+    evaluations: the newest of each kind (`deterministic` or `stochastic`), as `robot-rl eval --json` prints it; those
+    of policies kept on the way are left to `robot-rl compare`.
     """
     episodes = [record for record in records if record["kind"] == "episode"]
     updates = [record for record in records if record["kind"] == "update"]
     recent = [record["success"] for record in episodes if record["success"] is not None][-RECENT:]
+    returns = [record["return"] for record in episodes][-RECENT:]
     steps = max((record["step"] for record in (*episodes, *updates)), default=0)
     interventions = [record.get("intervened") or 0 for record in episodes]
     return {
@@ -43,9 +47,15 @@ def summarise(config: RunConfig, records: Sequence[Record]) -> dict[str, Any]:
         "steps_wanted": config.steps,
         "episodes": len(episodes),
         "updates": int(updates[-1]["updates"]) if updates else 0,
+        "utd": updates[-1].get("utd") if updates else None,
+        "utd_wanted": None if config.agent == "bc" else config.learner.utd,
+        "updates_refused": _refused(records),
+        **{key: _worst(episodes, key) for key in ("weights_age_p99_s", "weights_lag_p99_steps", "act_p99_ms")},
+        "act_overruns": sum(record.get("act_overruns") or 0 for record in episodes),
         "robot_s": round(sum(record.get("robot_s") or 0.0 for record in episodes), 3),
         "train_wall_s": round(sum(_wall(session) for session in sessions(records)), 3),
         "success_rate_recent": sum(recent) / len(recent) if recent else None,
+        "return_recent": sum(returns) / len(returns) if returns else None,
         "intervened_steps": sum(interventions),
         "sessions": len(sessions(records)),
         "node_deaths": sum(record["kind"] == "node" and record["event"] == "died" for record in records),
@@ -75,10 +85,24 @@ def _wall(session: Sequence[Record]) -> float:
     return max(0.0, training[-1]["time"] - first["time"])
 
 
+def _refused(records: Sequence[Record]) -> int:
+    """Updates that were refused: each session counts anew."""
+    counts = (
+        [record.get("refused") or 0 for record in session if record["kind"] == "update"]
+        for session in sessions(records)
+    )
+    return int(sum(max(session, default=0) for session in counts))
+
+
+def _worst(episodes: Sequence[Record], key: str) -> float | None:
+    """The largest of a number that episodes tell of; None where none does."""
+    return max((record[key] for record in episodes if record.get(key) is not None), default=None)
+
+
 def _evaluations(records: Sequence[Record]) -> dict[str, Any]:
     newest: dict[str, Any] = {}
     for record in records:
-        if record["kind"] == "eval":
+        if record["kind"] == "eval" and "step" not in record:
             name = "deterministic" if record.get("deterministic", True) else "stochastic"
             newest[name] = {key: value for key, value in record.items() if key not in ("kind", "time")}
     return newest
@@ -132,23 +156,41 @@ def _encoder(path: Path, width: int, height: int, fps: float) -> subprocess.Pope
     return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0)
 
 
+def _outcome(name: str, result: Record) -> tuple[str, str]:
+    """An evaluation's row: its successes, or its mean return where the environment does not tell of any."""
+    if result["ci95"] is None:
+        low, high = result["return_ci95"]
+        text = f"[bold]{result['mean_return']:.1f}[/] over {result['episodes']} episodes"
+        return f"return, {name}", f"{text}  (95 % interval {low:.1f} to {high:.1f})"
+    low, high = result["ci95"]
+    share = f"{result['successes']} of {result['episodes']}"
+    return f"success, {name}", f"[bold]{share}[/]  (95 % interval {100 * low:.0f} to {100 * high:.0f} %)"
+
+
 def print_report(run: RunFolder, summary: dict[str, Any], console: Console) -> None:
     """The closing table: what was reached, and where everything lies."""
     table = Table(show_header=False, title=f"{summary['task']}, seed {summary['seed']}", title_justify="left")
     table.add_column(style="dim")
     table.add_column()
     for name, result in summary["evaluations"].items():
-        low, high = result["ci95"]
-        share = f"{result['successes']} of {result['episodes']}"
-        table.add_row(f"success, {name}", f"[bold]{share}[/]  (95 % interval {100 * low:.0f} to {100 * high:.0f} %)")
+        table.add_row(*_outcome(name, result))
         if result.get("mean_cycle_s") is not None:
             table.add_row(f"cycle, {name}", f"{result['mean_cycle_s']:.1f} s of robot time")
     recent = summary["success_rate_recent"]
     if recent is not None:
         table.add_row(f"success, last {RECENT} of training", f"{100 * recent:.0f} %")
+    elif summary["return_recent"] is not None:
+        table.add_row(f"return, last {RECENT} of training", f"{summary['return_recent']:.1f}")
     robot = f"{summary['steps']:,} steps, {summary['robot_s'] / 60:.1f} min of robot time"
     table.add_row("trained", f"{robot}, {clock(summary['train_wall_s'])} min of wall time")
-    table.add_row("updates", f"{summary['updates']:,}")
+    refused = f", {summary['updates_refused']:,} refused" if summary["updates_refused"] else ""
+    ratio = f", {summary['utd']:.2f} a step of {summary['utd_wanted']} asked" if summary["utd"] is not None else ""
+    table.add_row("updates", f"{summary['updates']:,}{ratio}{refused}")
+    if summary["weights_age_p99_s"] is not None:
+        age = f"{summary['weights_age_p99_s']:.1f} s, {summary['weights_lag_p99_steps']:.0f} steps behind"
+        table.add_row("weights' age, p99 of the worst episode", age)
+        overruns = f", above budget at {summary['act_overruns']:,} steps" if summary["act_overruns"] else ""
+        table.add_row("acting, p99 of the worst episode", f"{summary['act_p99_ms']:.1f} ms{overruns}")
     for path in (run.summary, run.curves, run.video):
         if path.exists():
             table.add_row(path.suffix[1:], str(path))

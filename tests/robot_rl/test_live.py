@@ -113,3 +113,13 @@ def test_a_notice_is_shown_as_it_is():
     state = progress()
     state.add({"kind": "notice", "time": 20.0, "text": "checkpoint 3 is damaged; going on from 2"})
     assert state.messages == ["checkpoint 3 is damaged; going on from 2"]
+
+
+def test_the_achieved_ratio_and_the_weights_age_are_shown():
+    state = progress()
+    state.add({"kind": "update", "time": 20.0, "step": 281, "updates": 460, "utd": 3.84})
+    state.add({"kind": "episode", "time": 20.0, "step": 282, "success": True, "weights_age_s": 0.52})
+    state.add({"kind": "episode", "time": 20.0, "step": 283, "success": True})
+    console = Console(record=True, width=100, file=io.StringIO())
+    console.print(view(state, "reach", 65.0))
+    assert "3.8 updates per step, weights that act 0.5 s old" in console.export_text()

@@ -1,6 +1,7 @@
 import io
 import json
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,6 +47,26 @@ def test_summary_counts_what_happened():
     assert summary["success_rate_recent"] == 0.5
     assert (summary["intervened_steps"], summary["sessions"]) == (4, 2)
     assert (summary["node_deaths"], summary["damaged_records"]) == (1, 1)
+
+
+def test_summary_says_how_the_learner_and_the_actor_kept_up():
+    timing = {"weights_age_p99_s": 0.4, "weights_lag_p99_steps": 20, "act_p99_ms": 3.0, "act_overruns": 1}
+    records = [
+        episode(1.0, 10, True, **timing),
+        episode(2.0, 20, True, **timing | {"weights_age_p99_s": 0.9}),
+        {"kind": "update", "time": 3.0, "step": 20, "updates": 60, "refused": 2.0, "utd": 3.75},
+        {"kind": "run", "time": 4.0, "event": "resume"},
+        {"kind": "update", "time": 5.0, "step": 30, "updates": 90, "refused": 1.0, "utd": 3.5},
+    ]
+    summary = summarise(RunConfig("reach", steps=25), records)
+    assert (summary["utd"], summary["utd_wanted"], summary["updates_refused"]) == (3.5, 4, 3)
+    assert (summary["weights_age_p99_s"], summary["weights_lag_p99_steps"], summary["act_p99_ms"]) == (0.9, 20, 3.0)
+    assert summary["act_overruns"] == 2
+    console = Console(record=True, width=120, file=io.StringIO())
+    print_report(RunFolder(Path("none")), summary, console)
+    text = console.export_text()
+    for part in ("90, 3.50 a step of 4 asked, 3 refused", "0.9 s, 20 steps behind", "3.0 ms, above budget at 2 steps"):
+        assert part in text
 
 
 def test_an_episode_that_the_runs_end_cut_has_no_outcome():
