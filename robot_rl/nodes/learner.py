@@ -130,15 +130,21 @@ class LearnerNode:
         self._weights.publish(weights_message(self._learner.policy_bytes(), self._host.run.identity))
 
     def _tell(self) -> None:
-        """What diagnostics say: versions, what every actor has yet to bring, how many parcels were refused and why."""
-        refused = dict(self._inbox.refused)
+        """What diagnostics say: versions and pace, what every actor has yet to bring, what was refused and why."""
+        refused, updates = dict(self._inbox.refused), self._learner.refusals.total
+        bad = [f"refused {sum(refused.values())} parcels"] if refused else []
+        bad += [f"refused {updates} updates, whose numbers were not finite"] if updates else []
+        forgotten = self._learner.experience.online.labels_dropped
         self._host.status(
-            "warn" if refused else "ok",
-            f"refused {sum(refused.values())} parcels" if refused else "learning",
+            "warn" if bad else "ok",
+            " and ".join(bad) or "learning",
             received=self._learner.received,
             version=self._learner.version,
+            **self._learner.pacing,
             **{f"behind: {actor}": count for actor, count in self._inbox.behind().items()},
             **{f"refused: {reason}": count for reason, count in refused.items()},
+            **({"refused: updates": updates} if updates else {}),
+            **({"labels of no episode": forgotten} if forgotten else {}),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,12 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_rl.data.label import EPISODE, Label, Labels
+from robot_rl.data.replay.awaited import Awaited
 from robot_rl.data.replay.batch import Batch, empty_batch
 from robot_rl.data.replay.moments import Moments
 from robot_rl.data.replay.store import reserve
 from robot_rl.data.transition import Transition
 from robot_rl.exceptions import DataError
 from robot_rl.nets.observation import ObservationSpec
+
+_log = logging.getLogger(__name__)
 
 
 class _Tail(NamedTuple):
@@ -46,6 +50,8 @@ class Replay:
     started from, ended in, or (`stack` above 1) had seen before. So a row alone says what it shows, whatever has
     become of its neighbours. A row's `ahead` is how many rows further the very next step of its episode lies, 0 where
     none is held or where n-step returns must not go on: behind an end, and where a person takes over or lets go.
+
+    labels_dropped: labels that were forgotten since no step of their episode came, or none is held any more.
     """
 
     def __init__(
@@ -87,7 +93,9 @@ class Replay:
         self._episodes: dict[str, _Episode] = {}
         self._names: dict[int, str] = {}
         self._serial = 0
-        self._labels: dict[str, Labels] = {}
+        self._labels: dict[str, Labels] = {}  # of the episodes that are held
+        self._awaited = Awaited()
+        self.labels_dropped = 0
 
     def __len__(self) -> int:
         """How many transitions may be drawn: those held, without the discarded."""
@@ -122,11 +130,15 @@ class Replay:
         self._append(transition, moments, tail)
 
     def label(self, label: Label) -> None:
-        """Take a judgement in: rows held change their reward or drop out; steps yet to come will have it."""
-        if not self._labels.setdefault(label.episode, Labels()).add(label):
-            return
+        """Take a judgement in: rows held change their reward or drop out; steps yet to come will have it.
+
+        Of episodes that have not come yet, the newest are kept (`Awaited`).
+        """
         episode = self._episodes.get(label.episode)
         if episode is None:
+            self._drop_labels(self._awaited.add(label))
+            return
+        if not self._labels.setdefault(label.episode, Labels()).add(label):
             return
         c = self._columns
         at = np.arange(max(episode.first, self._first), episode.last + 1) % self.capacity
@@ -196,6 +208,8 @@ class Replay:
             episode = self._episodes[name] = _Episode(self._serial, row, row)
             self._names[episode.serial] = name
             self._serial += 1
+            if (labels := self._awaited.pop(name)) is not None:
+                self._labels[name] = labels
         episode.last = row
         c["action"][at] = transition.action
         c["recorded"][at] = c["reward"][at] = transition.reward
@@ -248,6 +262,11 @@ class Replay:
             del self._episodes[name], self._names[episode.serial]
             self._labels.pop(name, None)
 
+    def _drop_labels(self, count: int) -> None:
+        if count and not self.labels_dropped:
+            _log.warning("%d labels of episodes that did not come are forgotten; more are counted alone", count)
+        self.labels_dropped += count
+
     def save(self) -> tuple[dict[str, NDArray], dict[str, Any]]:
         """Arrays and counters to restore from. On disk, moments are synced and stay there; the arrays are small."""
         held = np.arange(self._first, self._written) % self.capacity
@@ -258,13 +277,15 @@ class Replay:
         (stored, slots), shown = self.moments.save(shown)
         arrays["rows/moments"] = shown[:rows].reshape(-1, self.stack + 1)
         arrays["tails"] = shown[rows:].reshape(-1, self.stack + 1)
-        labels = [list(asdict(label).values()) for labels in self._labels.values() for label in labels]
+        known = (*self._labels.values(), *self._awaited)
+        labels = [list(asdict(label).values()) for labels in known for label in labels]
         state = {
             "first": self._first,
             "serial": self._serial,
             "tails": [[actor, *tail[:-1]] for actor, tail in self._tails.items()],
             "episodes": {name: list(asdict(episode).values()) for name, episode in self._episodes.items()},
             "labels": labels,
+            "labels_dropped": self.labels_dropped,
             "slots": slots,
         }
         return arrays | stored, state
@@ -296,8 +317,12 @@ class Replay:
         }
         self._episodes = {name: _Episode(*values) for name, values in state["episodes"].items()}
         self._names = {episode.serial: name for name, episode in self._episodes.items()}
+        self.labels_dropped = int(state.get("labels_dropped", 0))
         for label in (Label(*values) for values in state["labels"]):
-            self._labels.setdefault(label.episode, Labels()).add(label)
+            if label.episode in self._episodes:
+                self._labels.setdefault(label.episode, Labels()).add(label)
+            else:
+                self._drop_labels(self._awaited.add(label))
 
     def close(self) -> None:
         """Let another process have the folder; nothing may be added any more."""
