@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import robot_rl
 from controllers.emulators.fci import add_options as add_emulator_options
 from controllers.exceptions import ControllersError
-from robot_rl.config import CHANGEABLE, RunConfig, effective, in_cell, read_overrides, save_config, to_yaml
+from robot_rl.config import (
+    CHANGEABLE,
+    GYM,
+    Learnable,
+    RunConfig,
+    effective,
+    in_cell,
+    read_overrides,
+    save_config,
+    to_yaml,
+)
 from robot_rl.data.commands import add_data
 from robot_rl.disk import disk_errors
 from robot_rl.exceptions import ConfigError, RobotRLError
 from robot_rl.options import Parser, add_run_options, given, parse
+from robot_rl.perception.command import add_pretrain
 from robot_rl.runs import RunFolder, default_path, refuse_existing
 from robot_rl.sinks import check_sink
 from tasks.spec import TaskSpec
@@ -59,7 +70,7 @@ def _parse(arguments: list[str]) -> Any:
 
 def _add_learning(command: Callable[[str, str, Any, str], Parser]) -> None:
     part = command("train", "TASK", train, "train a task")
-    part.add_argument("task", metavar="TASK", help="`robot-rl tasks` lists them")
+    part.add_argument("task", metavar="TASK", help="`robot-rl tasks` lists them; gym:ID is any Gymnasium environment")
     part.add_argument("--config", metavar="FILE", help="YAML of options, beneath those given here")
     part.add_argument("--print-config", action="store_true", help="print the effective configuration and stop")
     part.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, and stop")
@@ -72,6 +83,7 @@ def _add_learning(command: Callable[[str, str, Any, str], Parser]) -> None:
     part.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     part.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the mode")
     part.add_argument("--best", action="store_true", help="the policy whose training episodes had the best mean return")
+    part.add_argument("--kept", action="store_true", help="each policy kept on the way (learner.keep_every), in turn")
     add_run_options(part, ("cell", "robot", "clock"))
 
     part = command("demos", "TASK", demos, "record demonstrations with a task's scripted expert")
@@ -80,6 +92,8 @@ def _add_learning(command: Callable[[str, str, Any, str], Parser]) -> None:
 
     what = "look into recorded experience, verify, export, import, merge and trim it"
     add_data(command("data", "COMMAND", lambda options: 0, what))
+
+    add_pretrain(command("pretrain", "--out FILE", lambda options: 0, "train our own image backbone on the twin"))
 
     part = command("tasks", "", list_tasks, "list the tasks")
     part.add_argument("--json", action="store_true", help="print one JSON object")
@@ -174,10 +188,11 @@ def prepare(arguments: list[str]) -> RunFolder:
 
 def _configure(options: argparse.Namespace) -> tuple[RunFolder, RunConfig]:
     """The run folder, which need not exist, and the effective configuration."""
-    task, overrides = _task(options.task), given(options)
+    overrides = given(options)
     if overrides.get("resume"):
         return _resume(options, overrides)
-    config = effective(task, _file_layer(options), overrides)
+    layers = _file_layer(options), overrides
+    config = effective(*_learnable(options.task, layers), *layers)
     return RunFolder(config.run or default_path(config)), config
 
 
@@ -202,10 +217,20 @@ def _check(config: RunConfig, run: RunFolder) -> None:
     check_sink(config.log)
     if not config.resume:
         refuse_existing(run.path)
-    if config.cell is not None:
-        from robot_rl.cells import check_cell
+    if config.cell is not None or config.task.startswith(GYM):  # else nothing heavy is imported
+        from robot_rl.problem import problem_of
 
-        check_cell(config)
+        problem_of(config).check(config)
+
+
+def _learnable(name: str, layers: Sequence[Mapping[str, Any]]) -> tuple[Learnable, dict[str, Any]]:
+    """What is to be learnt, and the layer of a run's configuration that comes with it."""
+    if not name.startswith(GYM):
+        return _task(name), {}
+    from robot_rl.envs import gym
+
+    task = gym.load(name)
+    return task, task.defaults(layers)
 
 
 def _file_layer(options: argparse.Namespace) -> dict[str, Any]:
@@ -236,20 +261,14 @@ def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> tuple[Run
 
 def _describe(config: RunConfig, run: RunFolder) -> None:
     """What a run would do; checks what can be checked without starting it, and without touching a robot."""
-    from robot_rl.cells import open_backend, task_of
+    from robot_rl.problem import problem_of
 
-    task = task_of(config)
-    if config.robot == "twin":
-        open_backend(config, task).close()
-    cell = config.cell
-    print(f"task        {task.name}: {task.summary}")
+    problem = problem_of(config)
+    print(f"task        {problem.name}: {problem.summary}")
     print(f"agent       {config.agent} on {config.obs}, {config.steps:,} steps, seed {config.seed}")
-    minutes = (config.steps or 0) * task.period / 60
-    print(f"robot time  {minutes:.1f} min of acting at {1 / task.period:.0f} Hz, resets apart")
+    for name, fact in problem.facts(config).items():
+        print(f"{name:<12}{fact}")
     print(f"demos       {config.demos}")
-    if cell is not None:
-        place = "taught there" if task.name in cell.places else "where the task's file says"
-        print(f"cell        {cell.name}: {cell.arm} by {cell.robot}; goal {place}")
     print(f"transport   {config.transport}, {config.clock}")
     if config.transport == "ros":
         from robot_rl.commands import node_names
@@ -271,7 +290,14 @@ def evaluate(options: argparse.Namespace) -> int:
     if elsewhere:
         config = in_cell(config, {"cell": config.cell} | elsewhere)
     return run_evaluation(
-        run, config, options.episodes, options.seed, options.stochastic, best=options.best, as_json=options.json
+        run,
+        config,
+        options.episodes,
+        options.seed,
+        options.stochastic,
+        best=options.best,
+        kept=options.kept,
+        as_json=options.json,
     )
 
 

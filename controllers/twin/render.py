@@ -75,6 +75,11 @@ class Renderer:
         self._camera.fixedcamid = index
         return self._camera
 
+    def upload(self, texture: int) -> None:
+        """Bring the model's present data of a texture, by its index, to the pictures that follow."""
+        self._gl.make_current()
+        mujoco.mjr_uploadTexture(self._model, self._context, texture)
+
     def close(self) -> None:
         """Free the OpenGL context."""
         self._gl.make_current()

@@ -30,6 +30,8 @@ POINTS = 32
 POINT_CHANNELS = 3 * POINTS // 16
 """Channels of the map that hold the points' columns, rows and spreads; the others hold what is in a cell."""
 CHANNELS = 64
+SHARPNESS = 4.0
+"""Of heat maps: what their logits are multiplied by, so that points leave the middle early in training."""
 LIMIT = 8.0
 """Bound of the features, in their own standard deviations."""
 
@@ -98,7 +100,7 @@ class CompactNet(nn.Module):
         """Heat at a quarter of the picture's size from three scales, and its centres of mass."""
         heat = self.heat_middle(middle) + _double(self.heat_late(late))
         heat = self.heat_fine(fine) + _double(heat)
-        moments = torch.softmax(heat.flatten(2), dim=2) @ self.grid
+        moments = torch.softmax(SHARPNESS * heat.flatten(2), dim=2) @ self.grid
         centre, square = moments[..., :2], moments[..., 2]
         spread = torch.sqrt(torch.relu(square - centre.square().sum(2)) + 1e-6)
         return torch.cat([centre, spread[..., None]], dim=2)
