@@ -218,7 +218,7 @@ def _film(cell: Any, film: list[Array | Image], path: Path) -> None:
 def run_demos(config: RunConfig, task: TaskSpec) -> int:
     """Record a set of demonstrations into a folder of its own."""
     from robot_rl.cells import open_env, refuse_simulated_expert
-    from robot_rl.data.demos import save_demos
+    from robot_rl.data.formats.whole import write_set
     from robot_rl.demonstrate import record_demos
     from robot_rl.training import schema_of
 
@@ -236,8 +236,8 @@ def run_demos(config: RunConfig, task: TaskSpec) -> int:
         episodes = record_demos(env, count, config.seed, on_episode=told)
     finally:
         env.close()
-    steps = save_demos(folder, (step for episode in episodes for step in episode), schema_of(config))
-    print(f"{count} demonstrations, {steps:,} steps: {folder}")
+    written = write_set(folder, schema_of(config), (step for episode in episodes for step in episode))
+    print(f"{count} demonstrations, {written.steps:,} steps: {folder}")
     print(f"train with them: robot-rl train {config.task} --demos {folder}")
     return 0
 

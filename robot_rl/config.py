@@ -40,6 +40,7 @@ class LearnerConfig:
     batch: int = option(256, "transitions per update")
     utd: int = option(4, "critic updates per environment step")
     demo_share: float = option(0.5, "part of each batch from demonstrations")
+    imported_share: float = option(0.0, "part of each batch from the sets that --imported names")
     initial_temperature: float = option(0.01, "entropy temperature at the start")
     entropy_backup: bool = option(False, "entropy in the critic's target")
     grasp_critic: bool = option(False, "choose among open, stay and close for the gripper, by values of their own")
@@ -70,6 +71,7 @@ class RunConfig:
     obs: Literal["state", "pixels"] = option("state", "what the policy sees")
     reward: Literal["task"] = option("task", "where the reward comes from")
     demos: str = option("20", "demonstrations: how many the task's expert records, or a recorded set's path")
+    imported: tuple[str, ...] = option((), "folders of recorded sets, drawn from beside the demonstrations")
     steps: int | None = option(None, "environment steps to train; unless given the task's own number, none for bc")
     seed: int = option(0, "seed of everything random")
     run: Path | None = option(None, "run folder; runs/TASK-DATE-seedN unless given")
@@ -140,6 +142,23 @@ def validate(config: RunConfig) -> None:
     _validate_actors(config)
     if not config.demos.isdigit() and not Path(config.demos).exists():
         raise ConfigError(f"demos is {config.demos!r}, which is neither a number nor a path that exists.")
+    _validate_imported(config)
+
+
+def _validate_imported(config: RunConfig) -> None:
+    """Refuse sets that are not there, and shares that cannot be drawn. Raises `ConfigError`."""
+    share, demo_share = config.learner.imported_share, config.learner.demo_share if config.agent == "rlpd" else 0.0
+    if bool(config.imported) != (share > 0):
+        named = ",".join(config.imported) or "nothing"
+        raise ConfigError(f"imported is {named} and learner.imported_share is {share:g}; give both, or neither.")
+    if share + demo_share > 1:
+        raise ConfigError(
+            f"learner.demo_share is {demo_share:g} and learner.imported_share is {share:g}; "
+            "together they must be 1 at most."
+        )
+    for path in config.imported if "learner" in (config.here or ("learner",)) else ():
+        if not Path(path).exists():
+            raise ConfigError(f"imported has {path!r}, which does not exist; name folders that `data import` wrote.")
 
 
 def _validate_actors(config: RunConfig) -> None:
@@ -168,7 +187,7 @@ def validate_learner(learner: LearnerConfig) -> None:
     )  # fmt: skip
     for key in positive:
         _check_range(f"learner.{key}", getattr(learner, key), 1, math.inf)
-    for key in ("discount", "demo_share", "tau"):
+    for key in ("discount", "demo_share", "imported_share", "tau"):
         _check_range(f"learner.{key}", getattr(learner, key), 0, 1)
     for key in ("random_steps", "learning_rate", "initial_temperature", "grasp_penalty"):
         _check_range(f"learner.{key}", getattr(learner, key), 0, math.inf)

@@ -1,11 +1,11 @@
-"""What a run learns from: its own steps, and demonstrations; where they lie, and how a checkpoint holds them."""
+"""What a run learns from: its own steps, demonstrations, what was imported; where they lie, and how a checkpoint holds them."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from robot_rl.data.replay import Replay, Sampler
 from robot_rl.exceptions import DataError
 from robot_rl.nets.observation import ObservationSpec
 
-ONLINE, DEMONSTRATIONS = "online", "demonstrations"
+ONLINE, DEMONSTRATIONS, IMPORTED = "online", "demonstrations", "imported"
 _PLACE = re.compile("[0-9a-f]{32}")
 
 
@@ -28,6 +28,10 @@ class Records(Protocol):
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Record]: ...
+
+
+def _as_it_is(record: Record) -> Record:
+    return record
 
 
 class Experience:
@@ -43,7 +47,7 @@ class Experience:
         self._config, self._spec, self._action_dim = config, spec, action_dim
         self._folder = folder if spec.images else None
         self._place: str | None = None
-        self._room = 0
+        self._rooms: dict[str, int] = {}
         self._replays: dict[str, Replay] = {}
 
     @property
@@ -56,17 +60,20 @@ class Experience:
         """Steps that were there before the run."""
         return self._replays[DEMONSTRATIONS]
 
-    def begin(self, demonstrations: Iterable[Record], count: int) -> None:
-        """Start anew, from `count` demonstrations alone.
+    def begin(
+        self, demonstrations: Records, imported: Records = (), check: Callable[[Record], Record] = _as_it_is
+    ) -> None:
+        """Start anew, from what was there before the run alone; `check` sees each record first.
 
         Memory-mapped replays of before are removed: the journal has what they held.
         """
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._place = uuid.uuid4().hex
-        self._open(count)
-        for record in demonstrations:
-            _add(self.demonstrations, record)
+        self._open({DEMONSTRATIONS: len(demonstrations), IMPORTED: len(imported)})
+        for name, records in ((DEMONSTRATIONS, demonstrations), (IMPORTED, imported)):
+            for record in records:
+                _add(self._replays[name], check(record))
 
     def add(self, record: Record) -> None:
         """Take in what the run itself brought: a step, or a judgement of one."""
@@ -78,7 +85,7 @@ class Experience:
         for name, replay in self._replays.items():
             files[f"{name}.safetensors"], states[name] = replay.save()
         random = self.sampler.rng.bit_generator.state
-        return files, {"place": self._place, "room": self._room, "replays": states, "random": random}
+        return files, {"place": self._place, "rooms": self._rooms, "replays": states, "random": random}
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on as `checkpoint` has it. DataError: it is of other observations, or its replay is gone or damaged."""
@@ -87,7 +94,7 @@ class Experience:
         if (place is None) != (self._folder is None) or not (place is None or _PLACE.fullmatch(place)):
             raise DataError(f"its replay lies in {place!r}, not where this run's does")
         self._place = place
-        self._open(int(state["room"]))
+        self._open({name: int(room) for name, room in state["rooms"].items()})
         for name, replay in self._replays.items():
             replay.restore(checkpoint.arrays(f"{name}.safetensors"), state["replays"][name])
         self.sampler.rng.bit_generator.state = state["random"]
@@ -97,13 +104,14 @@ class Experience:
         for replay in self._replays.values():
             replay.close()
 
-    def _open(self, room: int) -> None:
-        """room: demonstrations there are."""
-        self._room = room
-        for name, capacity in ((ONLINE, self._config.learner.capacity), (DEMONSTRATIONS, max(1, room))):
-            self._replays[name] = self._replay(name, capacity)
-        share = {"rlpd": self._config.learner.demo_share, "sac": 0.0, "bc": 1.0}[self._config.agent]
-        weights = {DEMONSTRATIONS: share, ONLINE: 1 - share}
+    def _open(self, rooms: Mapping[str, int]) -> None:
+        """rooms: records there are in each source but the run's own."""
+        self._rooms = dict(rooms)
+        for name, capacity in ((ONLINE, self._config.learner.capacity), *rooms.items()):
+            self._replays[name] = self._replay(name, max(1, capacity))
+        imported = self._config.learner.imported_share
+        share = {"rlpd": self._config.learner.demo_share, "sac": 0.0, "bc": 1 - imported}[self._config.agent]
+        weights = {DEMONSTRATIONS: share, IMPORTED: imported, ONLINE: max(0.0, 1 - share - imported)}
         sources = {name: (self._replays[name], weight) for name, weight in weights.items()}
         self.sampler = Sampler(sources, self._config.seed)
 

@@ -54,13 +54,14 @@ class Learner:
         action_dim: int,
         demos: Records | None = (),
         *,
+        imported: Records = (),
         replay: Path | None = None,
         refused: Path | None = None,
         gripper: GripperSpec | None = None,
     ):
         """observation: an example, for names and shapes. config.learner: with the task's overrides applied.
 
-        demos: None where `restore` follows. replay: folder for the memory-mapped replay of a run with images;
+        demos: None where `restore` follows. imported: a source of its own beside them. replay: folder for the memory-mapped replay of a run with images;
         what lies there is removed unless it is restored. refused: folder that keeps batches whose update was refused.
         gripper: of the task, for the agent's grasp critic.
 
@@ -89,7 +90,7 @@ class Learner:
         self._at_work = threading.Lock()
         self._message: tuple[int, bytes] | None = None
         if demos is not None:
-            self.experience.begin(map(self._checked, demos), len(demos))
+            self.experience.begin(demos, imported, self._checked)
 
     def receive(self, records: Iterable[Record]) -> int:
         """Take those that come next in their actor's sequence, ignore all others; return how many were taken.

@@ -13,7 +13,8 @@ from robot_rl.agents import Policy, policy_from_bytes
 from robot_rl.cells import open_env, refuse_simulated_expert, task_of
 from robot_rl.checkpoint import Checkpoint, best_checkpoint, checkpoint_names, newest_checkpoint, read_checkpoint
 from robot_rl.config import RunConfig
-from robot_rl.data.demos import Demonstrations, save_demos
+from robot_rl.data.demos import Demonstrations, Joined
+from robot_rl.data.formats.whole import write_set
 from robot_rl.data.journal import Journal, JournalReader
 from robot_rl.data.schema import Schema
 from robot_rl.demonstrate import record_demos
@@ -54,12 +55,18 @@ def prepare_demos(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> 
         )
     finally:
         env.close()
-    save_demos(folder, (step for episode in episodes for step in episode), schema_of(config))
+    write_set(folder, schema_of(config), (step for episode in episodes for step in episode))
 
 
 def read_demos(config: RunConfig, run: RunFolder) -> Records:
     """The run's demonstrations, or none."""
     return () if config.demos == "0" else Demonstrations(demos_folder(config, run), schema_of(config))
+
+
+def read_imported(config: RunConfig) -> Records:
+    """What the run imports, one set after the other."""
+    schema = schema_of(config)
+    return Joined([Demonstrations(Path(folder), schema, "imported steps") for folder in config.imported])
 
 
 def make_learner(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> Learner:
@@ -71,8 +78,9 @@ def make_learner(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> L
     example = Observer(task, config.obs).example()
 
     def make(demos: Records | None) -> Learner:
+        imported = () if demos is None else read_imported(config)
         folders = {"replay": run.replay, "refused": run.refused}
-        return Learner(config, example, task.action_dim, demos, **folders, gripper=task.gripper)
+        return Learner(config, example, task.action_dim, demos, imported=imported, **folders, gripper=task.gripper)
 
     return resume(
         run.checkpoints, make, lambda: read_demos(config, run), tell=lambda text: metrics.write("notice", text=text)

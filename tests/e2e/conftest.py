@@ -9,7 +9,8 @@ import pytest
 
 import tasks
 from robot_rl.config import effective
-from robot_rl.data.demos import load_demos, save_demos
+from robot_rl.data.formats.whole import write_set
+from robot_rl.data.journal import read_journal
 from robot_rl.metrics import MetricsWriter
 from robot_rl.nodes.environment import PROFILE_SHM_ONLY
 from robot_rl.runs import RunFolder
@@ -44,8 +45,7 @@ def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = RunFolder.create(dataclasses.replace(config, run=folder / "run"))
     with MetricsWriter(run.metrics) as metrics:
         prepare_demos(config, run, metrics)
-    steps = load_demos(run.path / "demos", schema_of(config))
-    save_demos(folder / "demos", steps, schema_of(config))
+    write_set(folder / "demos", schema_of(config), read_journal(run.path / "demos"))
     return folder / "demos"
 
 

@@ -127,6 +127,9 @@ def test_convert_refuses(value, hint):
         ({"seed": -1}, "seed"),
         ({"steps": -5}, "steps"),
         ({"demos": "no/such/set"}, "demos"),
+        ({"imported": ["/"]}, "imported"),
+        ({"learner": {"imported_share": 0.1}}, "imported"),
+        ({"imported": ["/"], "learner": {"imported_share": 0.6}}, "learner.demo_share"),
         ({"learner": {"discount": 1.5}}, "learner.discount"),
         ({"learner": {"discount": float("nan")}}, "learner.discount"),
         ({"learner": {"block": 0}}, "learner.block"),
@@ -136,6 +139,13 @@ def test_convert_refuses(value, hint):
 def test_values_that_no_run_can_use(task, overrides, name):
     with pytest.raises(ConfigError, match=f"^{name} is "):
         effective(task, check(overrides, "test"))
+
+
+def test_sets_to_import_must_be_where_the_learner_is(task):
+    layer = check({"imported": ["no/such/set"], "learner": {"imported_share": 0.2}}, "test")
+    with pytest.raises(ConfigError, match="imported has 'no/such/set', which does not exist; name folders"):
+        effective(task, layer)
+    assert effective(task, layer, {"here": ("actor0",)}).imported == ("no/such/set",)
 
 
 def test_cloning_makes_no_steps(task):

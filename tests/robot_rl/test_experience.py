@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -6,7 +8,7 @@ from robot_rl.data.label import Label
 from robot_rl.exceptions import DataError
 from robot_rl.experience import Experience
 from robot_rl.nets.observation import ObservationSpec
-from tests.robot_rl.learning import run_config, transition
+from tests.robot_rl.learning import SMALL, run_config, transition
 
 IMAGE = (4, 4, 3)
 
@@ -27,23 +29,41 @@ def saved(folder, target):
 @pytest.mark.parametrize("agent, share", [("rlpd", 0.5), ("sac", 0.0), ("bc", 1.0)])
 def test_each_agent_draws_its_share_of_demonstrations(agent, share):
     target = experience(agent=agent, image=None)
-    target.begin(steps(5, None, actor="expert", reward=1.0), 5)
+    target.begin(steps(5, None, actor="expert", reward=1.0))
     for step in steps(7, None, reward=0.0):
         target.add(step)
     assert target.sampler.sample(3, 8).reward.mean() == share
 
 
+def test_what_was_imported_is_drawn_by_its_share_and_comes_back(tmp_path):
+    def make():
+        config = dataclasses.replace(run_config(), learner=dataclasses.replace(SMALL, imported_share=0.25))
+        return Experience(config, ObservationSpec.of(transition().observation), 2)
+
+    target = make()
+    target.begin(steps(5, None, actor="expert", reward=1.0), steps(6, None, actor="lent", reward=10.0))
+    assert sorted(target.sampler.sample(1, 9).reward[0]) == [1.0] * 6 + [10.0] * 3  # no step of its own yet
+    for step in steps(7, None, reward=100.0):
+        target.add(step)
+    drawn = sorted(target.sampler.sample(1, 8).reward[0])
+    assert drawn == [1.0] * 4 + [10.0] * 2 + [100.0] * 2
+    again = make()
+    again.restore(saved(tmp_path, target))
+    assert np.array_equal(again.sampler.sample(2, 8).action, target.sampler.sample(2, 8).action)
+    assert sorted(again.sampler.sample(1, 8).reward[0]) == drawn
+
+
 def test_labels_of_demonstrations_count():
     target = experience(image=None)
     records = [*steps(3, None, actor="expert"), Label("expert", 3, 0.0, "episode", 1, "human", 1, "reward", 9.0)]
-    target.begin(records, len(records))
+    target.begin(records)
     assert target.demonstrations.gather(np.arange(3)).reward[1] == 9.0
     assert len(target.online) == 0
 
 
 def test_images_lie_in_a_folder_of_each_beginning(tmp_path):
     target = experience(tmp_path / "replay")
-    target.begin(steps(3), 3)
+    target.begin(steps(3))
     (place,) = (tmp_path / "replay").iterdir()
     checkpoint = saved(tmp_path / "checkpoints", target)
     target.close()
@@ -52,7 +72,7 @@ def test_images_lie_in_a_folder_of_each_beginning(tmp_path):
     assert len(again.demonstrations) == 3
     again.close()
     anew = experience(tmp_path / "replay")
-    anew.begin(steps(3), 3)
+    anew.begin(steps(3))
     assert [path.name for path in (tmp_path / "replay").iterdir()] != [place.name]
     anew.close()
     with pytest.raises(DataError, match="does not open|holds no replay"):
@@ -62,7 +82,7 @@ def test_images_lie_in_a_folder_of_each_beginning(tmp_path):
 def test_a_checkpoint_of_a_replay_in_memory_is_refused_where_it_lies_on_disk_and_the_other_way_round(tmp_path):
     in_memory, on_disk = experience(), experience(tmp_path / "replay")
     for target in (in_memory, on_disk):
-        target.begin(steps(2), 2)
+        target.begin(steps(2))
     with pytest.raises(DataError, match="lies in None"):
         experience(tmp_path / "replay").restore(saved(tmp_path / "a", in_memory))
     with pytest.raises(DataError, match="not where this run's does"):

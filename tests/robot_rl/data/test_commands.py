@@ -142,7 +142,7 @@ def test_import_for_a_task_and_what_it_says(said, tmp_path):
 
 def test_what_was_exported_is_demonstrations_of_its_task_again(said, tmp_path):
     import tasks
-    from robot_rl.data.demos import load_demos
+    from robot_rl.data.demos import Demonstrations
     from robot_rl.envs.observation import Observer
 
     observer = Observer(tasks.load("reach"))
@@ -159,7 +159,7 @@ def test_what_was_exported_is_demonstrations_of_its_task_again(said, tmp_path):
     for more in ([], ["--task", "reach"], ["--task", "reach", "--map", "map.yaml"]):
         code, out, _ = said("import", "out/demos.hdf5", f"in{len(more)}", *more)
         assert code == 0 and f"robot-rl train reach --obs state --demos in{len(more)}" in out
-        assert len(load_demos(tmp_path / f"in{len(more)}", schema)) == 8
+        assert len(Demonstrations(tmp_path / f"in{len(more)}", schema)) == 8
 
 
 def test_merge_and_trim(said, tmp_path):

@@ -146,7 +146,7 @@ def test_a_taken_folder_stays_as_it_is(path, tmp_path):
 
 
 def test_a_task_takes_it_where_it_fits_and_says_what_differs(path, tmp_path):
-    from robot_rl.data.demos import load_demos
+    from robot_rl.data.demos import Demonstrations
 
     samples.robomimic(path)
     import_data(path, tmp_path / "plain", Want())
@@ -155,7 +155,7 @@ def test_a_task_takes_it_where_it_fits_and_says_what_differs(path, tmp_path):
     example = {"eef_pos": np.zeros(3, np.float32), "agentview_image": np.zeros((8, 6, 3), np.uint8)}
     task = type(schema).from_example("lift", example, ("x", "y", "z", "gripper"), units)
     _, notices = taken(path, tmp_path, schema=task)
-    assert len(load_demos(tmp_path / "set", task)) == sum(samples.LENGTHS)
+    assert len(Demonstrations(tmp_path / "set", task)) == sum(samples.LENGTHS)
     assert (
         any("gripper (not observed in lift)" in line for line in notices.lines())
         if hasattr(notices, "lines")
