@@ -37,7 +37,7 @@ def _as_it_is(record: Record) -> Record:
 class Experience:
     """The replays of a run and the sampler over them. Empty until `begin` or `restore`.
 
-    folder: where the replays of observations with images lie, memory-mapped, each beginning in a folder of a new
+    folder: where the replays of observations with cameras lie, memory-mapped, each beginning in a folder of a new
     name that its checkpoints hold: what another beginning left is never taken for its own. None: in memory.
     """
 
@@ -45,7 +45,7 @@ class Experience:
 
     def __init__(self, config: RunConfig, spec: ObservationSpec, action_dim: int, folder: Path | None = None) -> None:
         self._config, self._spec, self._action_dim = config, spec, action_dim
-        self._folder = folder if spec.images else None
+        self._folder = folder if spec.images or spec.features else None
         self._place: str | None = None
         self._rooms: dict[str, int] = {}
         self._replays: dict[str, Replay] = {}

@@ -12,7 +12,7 @@ from robot_rl.data.transition import Observation
 class FrameStack:
     """The last `count` observations, oldest first; before there are so many, the first is repeated.
 
-    Vectors are joined end to end, images channel after channel: `ObservationSpec.stacked`.
+    Vectors are joined end to end, images and features channel after channel: `ObservationSpec.stacked`.
     """
 
     def __init__(self, count: int) -> None:

@@ -37,7 +37,7 @@ Params = dict[str, Any]
 
 
 def init_actor(key: Array, spec: ObservationSpec, action_dim: int, hidden: tuple[int, ...]) -> Params:
-    """Projections of the images' features, and the network to means and deviations."""
+    """Projections of the cameras' features, and the network to means and deviations."""
     projection_key, mlp_key = jax.random.split(key)
     return {
         "projection": init_projections(projection_key, spec),
@@ -48,7 +48,7 @@ def init_actor(key: Array, spec: ObservationSpec, action_dim: int, hidden: tuple
 def action_distribution(
     spec: ObservationSpec, actor: Params, features: Mapping[str, Array], observation: Mapping[str, Any]
 ) -> TanhNormal:
-    """Of a batch. features: the critic's, of the images; they get no gradient from here."""
+    """Of a batch. features: the critic's, of the cameras; they get no gradient from here."""
     x = join_features(spec, actor["projection"], jax.lax.stop_gradient(features), observation)
     return TanhNormal.from_output(apply_mlp(actor["mlp"], x))
 
@@ -74,9 +74,8 @@ class Policy:
         DataError: the observation lacks an array, or has one of another shape or not finite.
         """
         self.spec.check(observation)
-        names = (*(n for n, _ in self.spec.vectors), *(n for n, _ in self.spec.images))
         # .copy(): JAX's own buffer is read-only
-        seen = {name: np.atleast_1d(observation[name]) for name in names}
+        seen = {name: np.atleast_1d(observation[name]) for name in self.spec.arrays}
         return np.asarray(_act(self, seen, key)).copy()
 
     def to_bytes(self, version: int) -> bytes:
@@ -131,8 +130,11 @@ def _shapes(spec: ObservationSpec, action_dim: int, hidden: tuple[int, ...], *, 
 
 
 def _spec(facts: dict[str, Any]) -> ObservationSpec:
+    vectors = tuple((str(name), int(size)) for name, size in facts["vectors"])
     images = tuple((str(name), (int(h), int(w), int(c))) for name, (h, w, c) in facts["images"])
-    return ObservationSpec(tuple((str(name), int(size)) for name, size in facts["vectors"]), images)
+    maps = facts.get("features", ())  # older policies know of none
+    features = tuple((str(name), (int(n), int(h), int(w), int(c))) for name, (n, h, w, c) in maps)
+    return ObservationSpec(vectors, images, features)
 
 
 def _digest(facts: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> str:

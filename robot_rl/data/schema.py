@@ -27,7 +27,8 @@ READABLE = (1, 2)
 
 MESSAGE_TYPE = "robot_rl_msgs/msg/Transition"
 LABEL_TYPE = "robot_rl_msgs/msg/Label"
-ROS_TYPES = ("float32", "float64", "int32", "int64", "uint8", "bool")
+ROS_TYPES = {name: name for name in ("float32", "float64", "int32", "int64", "uint8", "bool")} | {"float16": "uint16"}
+"""The type of each dtype in a ROS 2 message, which knows no float16: its bits lie there."""
 LARGEST = 2**26
 """Most bytes of a field, and of all that are no images together: what claims more is damaged, or hostile."""
 
@@ -283,5 +284,7 @@ _CHECKSUM = "uint32 checksum  # CRC-32 of all bytes before it"
 def _line(member: Field) -> str:
     """A member in a message definition, with its unit and note."""
     size = f"[{math.prod(member.shape)}]" if member.shape else ""
-    comment = " ".join("; ".join(filter(None, (member.unit, member.note))).split())
-    return f"{member.dtype}{size} {member.name}  # {comment}" if comment else f"{member.dtype}{size} {member.name}"
+    kind = ROS_TYPES.get(member.dtype, member.dtype)
+    bits = "" if kind == member.dtype else f"{member.dtype} bits"
+    comment = " ".join("; ".join(filter(None, (bits, member.unit, member.note))).split())
+    return f"{kind}{size} {member.name}  # {comment}" if comment else f"{kind}{size} {member.name}"

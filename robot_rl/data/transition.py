@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Observation = Mapping[str, NDArray]
-"""Named arrays: float32 for measurements, uint8 (h, w, 3) for images."""
+"""Named arrays: float32 for measurements, uint8 (h, w, 3) for images, float16 (crops, h, w, c) for their features."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Images to features: a small convolutional network, a projection to a few numbers, and random crops."""
+"""What cameras see to a few numbers: a small convolutional network, learnt, or a frozen backbone's maps, given.
+
+Actor, critic and whatever else reads them have a head each, a projection of its own to LATENT numbers.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,24 @@ from robot_rl.nets.observation import ObservationSpec
 CHANNELS = (32, 64, 128, 256)
 STRIDE = 2
 LATENT = 50
+EMBEDDINGS = 8
 PAD = 4
 
 Convolutions = dict[str, list[Layer]]
-"""For each camera, layers of kernel (3, 3, in, out) and bias (out,)."""
+"""For each camera, layers of kernel (3, 3, in, out) and bias (out,). For a backbone's maps none: they stay as given."""
 Projections = dict[str, Layer]
-"""For each camera: kernel (features, LATENT), bias, scale and shift (LATENT,)."""
+"""For each camera: kernel (features, LATENT), bias, scale and shift (LATENT,).
+
+For a backbone's maps the features are EMBEDDINGS sums over the map for each channel, with weights `embedding`
+(height, width, channels, EMBEDDINGS).
+"""
+
+_spatial = jax.nn.initializers.lecun_normal(in_axis=(0, 1), out_axis=3, batch_axis=(2,))
 
 
 def init_convolutions(key: Array, spec: ObservationSpec) -> Convolutions:
-    """Networks of their own for each camera."""
-    convolutions = {}
+    """Networks of their own for each camera; a backbone's maps have none."""
+    convolutions: Convolutions = {name: [] for name, _ in spec.features}
     for name, (_, _, channels) in spec.images:
         sizes = (channels, *CHANNELS)
         key, *keys = jax.random.split(key, len(sizes))
@@ -38,25 +48,37 @@ def init_convolutions(key: Array, spec: ObservationSpec) -> Convolutions:
 
 def init_projections(key: Array, spec: ObservationSpec) -> Projections:
     """From each camera's features to LATENT numbers."""
-    projections = {}
+    projections: Projections = {}
     for name, (height, width, _) in spec.images:
         key, own = jax.random.split(key)
         for _ in CHANNELS:
             height, width = -(-height // STRIDE), -(-width // STRIDE)
         projections[name] = init_dense(own, height * width * CHANNELS[-1], LATENT)
-        projections[name] |= {"scale": jnp.ones(LATENT), "shift": jnp.zeros(LATENT)}
+    for name, (_, *shape) in spec.features:
+        key, own, embedding_key = jax.random.split(key, 3)
+        projections[name] = init_dense(own, shape[-1] * EMBEDDINGS, LATENT)
+        projections[name]["embedding"] = _spatial(embedding_key, (*shape, EMBEDDINGS))
+    for layer in projections.values():
+        layer |= {"scale": jnp.ones(LATENT), "shift": jnp.zeros(LATENT)}
     return projections
 
 
 def input_size(spec: ObservationSpec) -> int:
     """Length of what `join_features` returns."""
-    return spec.vector_size + LATENT * len(spec.images)
+    return spec.vector_size + LATENT * (len(spec.images) + len(spec.features))
 
 
 def convolve(convolutions: Convolutions, observation: Mapping[str, Any]) -> dict[str, Array]:
-    """Each camera's images (batch, height, width, channels) uint8 to features (batch, n)."""
+    """Each camera's images (batch, height, width, channels) uint8 to features (batch, n).
+
+    A backbone's maps (batch, height, width, channels), or of several crops (batch, crops, ...) the first, as float32.
+    """
     features = {}
     for name, layers in convolutions.items():
+        if not layers:
+            maps = observation[name][:, 0] if observation[name].ndim == 5 else observation[name]
+            features[name] = maps.reshape(len(maps), -1).astype(jnp.float32)
+            continue
         x = observation[name].astype(jnp.float32) / 255 - 0.5
         for layer in layers:
             x = jax.lax.conv_general_dilated(
@@ -72,10 +94,21 @@ def join_features(
 ) -> Array:
     """The vectors and each camera's projected features, (batch, input_size)."""
     parts = [spec.join(observation)] if spec.vectors else []
-    for name, layer in projections.items():
-        x = features[name] @ layer["kernel"] + layer["bias"]
+    for name, layer in sorted(projections.items()):
+        x = features[name] @ _kernel(layer) + layer["bias"]
         parts.append(jnp.tanh(layer_norm(x, layer["scale"], layer["shift"])))
     return jnp.concatenate(parts, axis=-1)
+
+
+def _kernel(layer: Layer) -> Array:
+    """Of a projection, (features, LATENT).
+
+    Spatial embeddings and the layer that reads them are linear: multiplied beforehand, they cost a batch one product.
+    """
+    if "embedding" not in layer:
+        return layer["kernel"]
+    reading = layer["kernel"].reshape(-1, EMBEDDINGS, LATENT)
+    return jnp.einsum("hwce,cel->hwcl", layer["embedding"], reading).reshape(-1, LATENT)
 
 
 def random_crop(key: Array, images: Array) -> Array:
@@ -86,8 +119,15 @@ def random_crop(key: Array, images: Array) -> Array:
     return jax.vmap(crop)(padded, corners)
 
 
+def random_choice(key: Array, maps: Array) -> Array:
+    """One of the crops of each of (batch, crops, height, width, channels)."""
+    chosen = jax.random.randint(key, (len(maps),), 0, maps.shape[1])
+    return maps[jnp.arange(len(maps)), chosen]
+
+
 def augment(key: Array, spec: ObservationSpec, observation: Mapping[str, Any]) -> dict[str, Array]:
-    """The observation with every camera's images cropped at random; vectors unchanged."""
-    keys = jax.random.split(key, max(1, len(spec.images)))
-    cropped = {name: random_crop(k, observation[name]) for k, (name, _) in zip(keys, spec.images, strict=False)}
-    return {**observation, **cropped}
+    """The observation with images cropped at random and one crop's features for each sample; vectors unchanged."""
+    keys = iter(jax.random.split(key, max(1, len(spec.images) + len(spec.features))))
+    images = {name: random_crop(next(keys), observation[name]) for name, _ in spec.images}
+    features = {name: random_choice(next(keys), observation[name]) for name, _ in spec.features}
+    return {**observation, **images, **features}

@@ -43,15 +43,13 @@ class Batch(NamedTuple):
 
 def empty_batch(spec: ObservationSpec, action_dim: int, shape: tuple[int, ...]) -> Batch:
     """Uninitialised arrays of leading axes `shape`, in one piece of memory."""
-    sizes = {name: (*shape, size) for name, size in spec.vectors}
-    images = {name: (*shape, *size) for name, size in spec.images}
-    parts = [math.prod(size) * 4 for size in sizes.values()] + [math.prod(size) for size in images.values()]
+    kinds = {name: ((*shape, *size), dtype) for name, (size, dtype) in spec.arrays.items()}
+    parts = [math.prod(size) * dtype.itemsize for size, dtype in kinds.values()]
     plain = math.prod(shape) * 4
     piece = _Piece([*parts, *parts, action_dim * plain, plain, plain, plain])
 
     def observation() -> dict[str, NDArray]:
-        vectors = {name: piece.array(size, np.float32) for name, size in sizes.items()}
-        return vectors | {name: piece.array(size, np.uint8) for name, size in images.items()}
+        return {name: piece.array(*kind) for name, kind in kinds.items()}
 
     reward, terminated, discount = (piece.array(shape, np.float32) for _ in range(3))
     action = piece.array((*shape, action_dim), np.float32)

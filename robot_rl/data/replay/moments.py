@@ -39,10 +39,7 @@ class Moments:
 
     def __init__(self, spec: ObservationSpec, slots: int, folder: Path | None) -> None:
         self._spec, self._folder, self._limit = spec, folder, slots
-        self._shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {
-            **{name: ((size,), np.dtype(np.float32)) for name, size in spec.vectors},
-            **{name: (shape, np.dtype(np.uint8)) for name, shape in spec.images},
-        }
+        self._shapes = spec.arrays
         self._slots = Slots(SAVES_KEPT if folder else 0)
         self._columns: dict[str, Column] = {}
         self._seals: Column | None = None

@@ -15,13 +15,14 @@ ACTIONS = ("x", "y", "gripper")
 
 
 def observation(rng: np.random.Generator, images: bool) -> dict[str, np.ndarray]:
-    """Two vectors, one of them with a slash in its name, and a frame."""
+    """Two vectors, one of them with a slash in its name, and a frame with its features."""
     values: dict[str, np.ndarray] = {
         "tool_position": rng.normal(size=3).astype(np.float32),
         "sim/cube": rng.normal(size=(2, 3)).astype(np.float32),
     }
     if images:
         values["wrist"] = rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)
+        values["wrist_features"] = rng.normal(size=(2, 1, 2, 3)).astype(np.float16)
     return values
 
 

@@ -39,7 +39,7 @@ def test_every_transition_comes_back_to_the_bit(
     assert peek(data, schema) == (actor, sequence)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "int32", "int64", "uint8", "bool"])
+@pytest.mark.parametrize("dtype", ["float64", "float16", "int32", "int64", "uint8", "bool"])
 def test_every_dtype_keeps_its_alignment(dtype):
     observation = {"a": np.ones(3, dtype), "b": np.ones((), np.float32), "c": np.arange(2, dtype=np.int64)}
     schema = Schema.from_example("reach", observation, ("x",))
@@ -67,6 +67,9 @@ def test_a_ros_decoder_that_knows_only_the_definition_reads_it(images):
     assert np.array_equal(np.float32(message.action), transition.action)
     cube = np.float32(message.next_observation_sim_cube).reshape(2, 3)
     assert np.array_equal(cube, transition.next_observation["sim/cube"])
+    if images:
+        bits = np.array(message.next_observation_wrist_features, np.uint16)
+        assert bits.tobytes() == transition.next_observation["wrist_features"].tobytes()
     assert message.schema_hash == schema.hash
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from robot_rl.nets.encoder import (
+    EMBEDDINGS,
+    LATENT,
     PAD,
     augment,
     convolve,
@@ -11,6 +13,7 @@ from robot_rl.nets.encoder import (
     init_projections,
     input_size,
     join_features,
+    random_choice,
     random_crop,
 )
 from robot_rl.nets.observation import ObservationSpec
@@ -54,3 +57,52 @@ def test_augment_leaves_vectors_alone():
     spec = ObservationSpec((("pose", 3),))
     observation = {"pose": np.ones((2, 3), np.float32)}
     np.testing.assert_array_equal(augment(KEY, spec, observation)["pose"], observation["pose"])
+
+
+MAPS = ObservationSpec((("pose", 3),), (), (("front_features", (3, 4, 4, 8)), ("wrist_features", (3, 4, 4, 8))))
+
+
+def maps(batch, seed=0):
+    rng = np.random.default_rng(seed)
+    drawn = {name: rng.normal(size=(batch, *shape)).astype(np.float16) for name, shape in MAPS.features}
+    return drawn | {"pose": rng.normal(size=(batch, 3)).astype(np.float32)}
+
+
+def test_a_backbones_maps_are_read_as_spatial_embeddings_say():
+    """One product over the batch is what the sums over the map and the layer behind them give one after the other."""
+    seen = maps(5)
+    convolutions, projections = init_convolutions(KEY, MAPS), init_projections(KEY, MAPS)
+    joined = join_features(MAPS, projections, convolve(convolutions, seen), seen)
+    assert joined.shape == (5, input_size(MAPS)) == (5, 3 + 2 * LATENT)
+    for number, (name, layer) in enumerate(projections.items()):
+        assert layer["embedding"].shape == (4, 4, 8, EMBEDDINGS)
+        first = seen[name][:, 0].astype(np.float32)
+        sums = np.einsum("bhwc,hwce->bce", first, layer["embedding"]).reshape(5, -1)
+        x = sums @ layer["kernel"] + layer["bias"]
+        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+        np.testing.assert_allclose(joined[:, 3 + number * LATENT :][:, :LATENT], np.tanh(x), rtol=1e-4, atol=1e-5)
+
+
+def test_nothing_but_the_head_is_learnt_on_maps():
+    convolutions = init_convolutions(KEY, MAPS)
+    assert jax.tree.leaves(convolutions) == [] and set(convolutions) == dict(MAPS.features).keys()
+
+
+def test_acting_sees_the_plain_frame_and_learning_any_crop():
+    seen = maps(200)
+    features = convolve(init_convolutions(KEY, MAPS), seen)
+    np.testing.assert_array_equal(features["front_features"], seen["front_features"][:, 0].reshape(200, -1))
+    drawn = jax.jit(augment, static_argnums=1)(KEY, MAPS, seen)
+    np.testing.assert_array_equal(drawn["pose"], seen["pose"])
+    chosen = {}
+    for name, crops in MAPS.features:
+        assert drawn[name].shape == (200, *crops[1:]) and drawn[name].dtype == np.float16
+        equal = (np.asarray(drawn[name])[:, None] == seen[name]).all((2, 3, 4))
+        assert (equal.sum(1) == 1).all() and equal.sum(0).min() > 40
+        chosen[name] = equal.argmax(1)
+    assert 0.2 < np.mean(chosen["front_features"] == chosen["wrist_features"]) < 0.47
+
+
+def test_one_crop_is_what_is_chosen_where_there_is_but_one():
+    one = maps(4)["front_features"][:, :1]
+    np.testing.assert_array_equal(random_choice(KEY, one), one[:, 0])

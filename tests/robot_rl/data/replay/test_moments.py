@@ -32,7 +32,7 @@ def restored(path, saved, slots, spec=SPEC):
 def test_an_observation_with_a_slash_in_a_name_has_a_file(tmp_path):
     store, _ = on_disk(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {
-        "pose.rows", "sim%2Fgoal.rows", "front.rows", "wrist.rows", "seals.crc32", HEADER,
+        "pose.rows", "sim%2Fgoal.rows", "front.rows", "wrist.rows", "wrist_features.rows", "seals.crc32", HEADER,
     }  # fmt: skip
     store.close()
 

@@ -14,7 +14,11 @@ from robot_rl.data.transition import Transition
 from robot_rl.nets.observation import ObservationSpec
 from tests.robot_rl.learning import transition as make_transition
 
-SPEC = ObservationSpec((("pose", 2), ("sim/goal", 1)), (("front", (2, 2, 1)), ("wrist", (1, 2, 3))))
+SPEC = ObservationSpec(
+    (("pose", 2), ("sim/goal", 1)),
+    (("front", (2, 2, 1)), ("wrist", (1, 2, 3))),
+    (("wrist_features", (2, 1, 2, 3)),),
+)
 ACTIONS = 2
 DISCOUNT = 0.9
 
@@ -27,6 +31,7 @@ def moment(number: int) -> dict[str, np.ndarray]:
         "sim/goal": rng.normal(size=1).astype(np.float32),
         "front": rng.integers(0, 255, (2, 2, 1), np.uint8),
         "wrist": rng.integers(0, 255, (1, 2, 3), np.uint8),
+        "wrist_features": rng.normal(size=(2, 1, 2, 3)).astype(np.float16),
     }
 
 
