@@ -7,8 +7,8 @@ and where its weights come from (`WeightSource`).
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import jax
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from robot_rl.agents import FrameStack, Policy
 from robot_rl.config import LearnerConfig
 from robot_rl.data.transition import Observation, Transition
-from robot_rl.envs.robot_env import RobotEnv
+from robot_rl.envs.environment import Environment
 from robot_rl.exceptions import DiskError, RobotRLError
+from robot_rl.pacing import Pacing
 from robot_rl.seeds import derive, episode_id
 
 fold_in = jax.jit(jax.random.fold_in)
@@ -70,21 +71,31 @@ def ends_block(steps: int, config: LearnerConfig) -> bool:
     return steps >= config.start and (steps - config.start) % config.block == 0
 
 
+def take_turns(turns: Sequence[Iterator[None]]) -> None:
+    """Advance each of them by one, again and again, until all have ended."""
+    over = object()
+    while turns:
+        turns = [turn for turn in turns if next(turn, over) is not over]
+
+
 @dataclass(frozen=True)
 class Episode:
     """How one episode went. fault: why the arm latched, else empty. cycle: s of robot time.
 
+    success: None where the environment does not tell.
     complete: False where the run ended first; whether it would have succeeded, nobody knows.
+    timing: how the actor kept up (`Pacing.numbers`); empty where nobody measured.
     """
 
     index: int
     steps: int
     total: float
-    success: bool
+    success: bool | None
     cycle: float
     interventions: int
     fault: str = ""
     complete: bool = True
+    timing: Mapping[str, float] = field(default_factory=dict)
 
 
 class Actor:
@@ -92,11 +103,13 @@ class Actor:
 
     Exploration noise is keyed by the step's number, so a resumed or repeated run draws the same.
     run: UUID of the run, which names its episodes; None: of a run of this object's own.
+    tell: hears, in a sentence, of what a person should know. all_steps: of all actors of the run, where there are
+    others.
     """
 
     def __init__(
         self,
-        env: RobotEnv,
+        env: Environment,
         weights: WeightSource,
         sink: ExperienceSink,
         config: LearnerConfig,
@@ -105,12 +118,15 @@ class Actor:
         name: str = "actor0",
         run: str | None = None,
         first_episode: int = 0,
+        tell: Callable[[str], None] = lambda text: None,
+        all_steps: Callable[[], int] | None = None,
     ) -> None:
         self._env, self._weights, self._sink, self._config = env, weights, sink, config
         self._seed, self.name = seed, name
         self._identity = run or str(uuid.uuid4())
         self._episode = first_episode
         self._frames = FrameStack(config.stack)
+        self._pacing = Pacing(config, env.period, tell, all_steps)
         self._key = jax.random.key(derive(seed, "actions"))
 
     def run(
@@ -126,8 +142,20 @@ class Actor:
         on_step is called with the number of steps after each; on_episode at the end of each episode, also of one that
         the sink cut off because it has no room for a step (`DiskError`, which is then raised).
         """
+        take_turns([self.turns(steps, on_step=on_step, on_episode=on_episode, stop=stop)])
+
+    def turns(
+        self,
+        steps: int,
+        *,
+        on_step: Callable[[int], None] = lambda step: None,
+        on_episode: Callable[[Episode], None] = lambda episode: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[None]:
+        """As `run`, one step at a time: several actors may take turns (`take_turns`)."""
+        self.warm_up()
         while self._sink.steps < steps and not stop():
-            episode, full = self._run_episode(steps, on_step, stop)
+            episode, full = yield from self._run_episode(steps, on_step, stop)
             try:
                 on_episode(episode)
             finally:
@@ -139,14 +167,20 @@ class Actor:
                     "then go on with --resume"
                 )
 
+    def warm_up(self) -> None:
+        """Compile, for one observation, all that acting computes: nothing compiles once the robot moves."""
+        policy, _ = self._weights.get(version_due(self._sink.steps, self._config))
+        policy.act(policy.spec.example(), fold_in(self._key, 0))
+
     def _run_episode(
         self, steps: int, on_step: Callable[[int], None], stop: Callable[[], bool]
-    ) -> tuple[Episode, DiskError | None]:
-        """The episode, and why its next step could not be kept."""
+    ) -> Generator[None, None, tuple[Episode, DiskError | None]]:
+        """Returns the episode, and why its next step could not be kept."""
         index, self._episode = self._episode, self._episode + 1
         observation: Observation
         observation, info = self._env.reset(seed=derive(self._seed, "train", index))
         self._frames.begin()
+        self._pacing.begin()
         identity, began, total = episode_id(self._identity, self.name, index), info["stamp"], 0.0
         step, done = 0, False
         full: DiskError | None = None
@@ -161,15 +195,18 @@ class Actor:
             on_step(self._sink.steps)
             observation, total, step = transition.next_observation, total + transition.reward, step + 1
             done = transition.terminated or transition.truncated
-        fault = info.get("fault", "")
-        return Episode(index, step, total, info["success"], info["stamp"] - began, 0, fault, complete=done), full
+            yield
+        cycle, fault, timing = info["stamp"] - began, info.get("fault", ""), self._pacing.numbers()
+        return Episode(index, step, total, info["success"], cycle, 0, fault, complete=done, timing=timing), full
 
     def _step(
         self, episode: str, step: int, observation: Observation, info: Mapping[str, Any]
     ) -> tuple[Transition, dict[str, Any]]:
         number = self._sink.steps
         policy, version = self._weights.get(version_due(number, self._config))
-        proposed = self._propose(policy, observation, number)
+        self._pacing.weights(version, number)
+        with self._pacing.acting():
+            proposed = self._propose(policy, observation, number)
         following, reward, terminated, truncated, after = self._env.step(proposed)
         transition = Transition(
             actor=self.name,
@@ -186,7 +223,7 @@ class Actor:
             reward=reward,
             terminated=terminated,
             truncated=truncated,
-            success=after["success"],
+            success=bool(after["success"]),
             policy_version=version,
             clamped=after["clamped"],
         )
@@ -196,5 +233,5 @@ class Actor:
         seen = self._frames(observation)
         if number < self._config.random_steps:
             rng = np.random.default_rng(derive(self._seed, "random", number))
-            return rng.uniform(-1, 1, self._env.action_space.shape).astype(np.float32)
+            return rng.uniform(-1, 1, self._env.action_dim).astype(np.float32)
         return policy.act(seen, fold_in(self._key, number))

@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.table import Table
 
 from controllers.exceptions import RenderingError
-from controllers.interface import Array, Image, Reading
 from robot_rl.config import RunConfig, save_config
 from robot_rl.exceptions import GraphError
 from robot_rl.graph import LEARNER
@@ -28,17 +27,18 @@ from robot_rl.metrics import MetricsFollower, MetricsWriter
 from robot_rl.report import print_report, write_report, write_video
 from robot_rl.runs import RunFolder, refuse_existing
 from robot_rl.sinks import open_sink
-from tasks.spec import CameraSpec, TaskSpec
+from tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
     from robot_rl.actor import Episode
-    from robot_rl.envs import RobotEnv
+    from robot_rl.envs.environment import Environment, Look
     from robot_rl.evaluate import Act
 
 INTERRUPTED = 130
 FILMED = 5
 """Episodes of an evaluation that the video shows."""
-FILM = CameraSpec("front", 640, 480)
+LONGEST_FILM = 1000
+"""Pictures in it."""
 
 
 def run_training(config: RunConfig, run: RunFolder) -> int:
@@ -133,44 +133,57 @@ def node_names(config: RunConfig) -> list[str]:
 
 
 def run_evaluation(
-    run: RunFolder, config: RunConfig, episodes: int, seed: int, stochastic: bool, *, best: bool, as_json: bool
+    run: RunFolder,
+    config: RunConfig,
+    episodes: int,
+    seed: int,
+    stochastic: bool,
+    *,
+    best: bool = False,
+    kept: bool = False,
+    as_json: bool = False,
 ) -> int:
     """Evaluate the run's newest policy in this process, film the first episodes, and bring the report up to date.
 
-    config: the run's, perhaps in another cell. best: the policy of the best checkpoint instead.
+    config: the run's, perhaps in another cell. best: the policy of the best checkpoint instead. kept: each policy
+    that was kept on the way instead, on the same episodes, without a film.
     """
-    from robot_rl.cells import open_env
     from robot_rl.evaluate import policy_act
     from robot_rl.nets.compile import enable_compile_cache
-    from robot_rl.training import best_policy, newest_policy
+    from robot_rl.problem import problem_of
+    from robot_rl.training import best_policy, kept_policies, newest_policy
 
     enable_compile_cache()
-    act = policy_act(best_policy(run) if best else newest_policy(run), seed, stochastic)
-    env = open_env(config, seed=seed)
+    policies = kept_policies(run) if kept else {None: best_policy(run) if best else newest_policy(run)}
+    results = []
+    env = problem_of(config).open_env(config, seed=seed, film=not kept)
     try:
         with MetricsWriter(run.metrics) as metrics:
-            result, film = _evaluate(env, act, episodes, seed, run, metrics, config.learner.stack)
-            cell = config.cell.name if config.cell else config.robot
-            metrics.write("eval", **result, deterministic=not stochastic, best=best, cell=cell)
-        _film(env.cell, film, run.video)
+            for step, policy in policies.items():
+                act = policy_act(policy, seed, stochastic)
+                result, film = _evaluate(env, act, episodes, seed, run, metrics, config.learner.stack, film=not kept)
+                result |= {} if step is None else {"step": step}
+                cell = config.cell.name if config.cell else config.robot
+                metrics.write("eval", **result, deterministic=not stochastic, best=best, cell=cell)
+                results.append(result)
+                _film(env, film, run.video)
     finally:
         env.close()
     summary = write_report(run)
     if as_json:
-        print(json.dumps(result))
+        print(json.dumps({"kept": results} if kept else results[0]))
     else:
         print_report(run, summary, Console())
     return 0
 
 
 def _evaluate(
-    env: RobotEnv, act: Act, episodes: int, seed: int, run: RunFolder, metrics: MetricsWriter, stack: int
-) -> tuple[dict[str, Any], list[Array | Image]]:
-    """The evaluation's summary, and of the first `FILMED` episodes the scene's states, or else the pictures seen."""
+    env: Environment, act: Act, episodes: int, seed: int, run: RunFolder, metrics: MetricsWriter, stack: int, film: bool
+) -> tuple[dict[str, Any], list[Look]]:
+    """The evaluation's summary, and of the first `FILMED` episodes what shows them, where that is wanted."""
     from robot_rl.evaluate import evaluate
 
-    film: list[Array | Image] = []
-    twin = _renders(env.cell)
+    looks: list[Look] = []
     done = itertools.count(1)
 
     def tell(number: int) -> None:
@@ -179,38 +192,22 @@ def _evaluate(
     def on_episode(episode: Episode) -> None:
         tell(next(done))
 
-    def remember(episode: int, reading: Reading) -> None:
-        if episode < FILMED and twin:
-            film.append(env.cell.state_vector())  # type: ignore[attr-defined]
-        elif episode < FILMED and reading.images:
-            film.append(reading.images.get(FILM.name, next(iter(reading.images.values()))))
+    def remember(episode: int, reading: Any) -> None:
+        if film and episode < FILMED and len(looks) < LONGEST_FILM and (look := env.look()) is not None:
+            looks.append(look)
 
     tell(0)
-    with LiveView(MetricsFollower(run.metrics), f"{env.task.name}  {run.path}"):
+    with LiveView(MetricsFollower(run.metrics), f"{env.name}  {run.path}"):
         result = evaluate(env, act, episodes, seed, stack=stack, on_episode=on_episode, on_reading=remember)
-    return result.summary(), film
+    return result.summary(), looks
 
 
-def _renders(cell: Any) -> bool:
-    """Whether the cell's scene can be shown as it was: only a twin's can."""
-    return hasattr(cell, "set_state_vector")
-
-
-def _film(cell: Any, film: list[Array | Image], path: Path) -> None:
+def _film(env: Environment, looks: list[Look], path: Path) -> None:
     """Make the video; a machine that cannot render, and a robot without cameras, lose it, not the evaluation."""
-
-    def frames() -> Iterator[Image]:
-        for frame in film:
-            if not _renders(cell):
-                yield frame  # type: ignore[misc]
-                continue
-            cell.set_state_vector(frame)
-            yield cell.render(FILM)
-
-    if not film:
+    if not looks:
         return
     try:
-        write_video(frames(), path, fps=1 / cell.period)
+        write_video(map(env.show, looks), path, fps=1 / env.period)
     except RenderingError as error:
         Console(stderr=True).print(f"no video: {error}")
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Protocol
 
 import yaml
 
@@ -21,9 +21,6 @@ from controllers.cells import CellConfig, Robot, load_cell
 from controllers.exceptions import SettingsError
 from controllers.settings import option
 from robot_rl.exceptions import ConfigError
-
-if TYPE_CHECKING:
-    from tasks.spec import TaskSpec
 
 
 @dataclass(frozen=True)
@@ -54,6 +51,7 @@ class LearnerConfig:
     act_budget_ms: float | None = option(None, "time from an observation to an action; half the control period")
     bc_steps: int = option(5000, "gradient steps of behaviour cloning")
     checkpoint_every: int = option(1000, "environment steps between two checkpoints")
+    keep_every: int = option(0, "environment steps between two policies kept for `eval --kept`; 0: none")
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,9 @@ class RunConfig:
     task: str
     cell: CellConfig | None = option(None, "the cell: a name in cells/, or a file; none: the task's twin")
     robot: Robot = option("twin", "what moves; a cell says its own, and twin runs any cell in simulation")
-    transport: Literal["ros", "inprocess"] = option("ros", "the ROS 2 graph, or one process without ROS")
+    transport: Literal["ros", "inprocess"] = option(
+        "ros", "the ROS 2 graph, or one process without ROS (gym: unless given)"
+    )
     clock: Literal["lockstep", "realtime"] = option(
         "lockstep", "lockstep: reproducible, as fast as the machine; realtime: wall clock"
     )
@@ -75,10 +75,13 @@ class RunConfig:
     steps: int | None = option(None, "environment steps to train; unless given the task's own number, none for bc")
     seed: int = option(0, "seed of everything random")
     run: Path | None = option(None, "run folder; runs/TASK-DATE-seedN unless given")
-    actors: int = option(1, "actors that act at the same time, each in a twin of its own, for one learner")
+    actors: int = option(1, "actors that act at the same time, each in a twin or environment of its own")
     here: tuple[str, ...] = option((), "parts that this machine runs, of learner,actor0,actor1,...; unless given all")
     peers: tuple[str, ...] = option((), "addresses of the run's other machines")
     resume: bool = option(False, "go on with the run in the folder that --run names")
+    sync: Literal["step", "checkpoint"] = option(
+        "step", "the journal is on the disk after each step, or (gym, unless given) before each checkpoint"
+    )
     log: Literal["tensorboard", "wandb", "none"] = option("none", "where metrics go besides metrics.jsonl")
     learner: LearnerConfig = field(default_factory=LearnerConfig)
 
@@ -86,11 +89,27 @@ class RunConfig:
 NOT_SAVED = ("run", "resume")
 """Fields that say where a run lies, not what it is; a run's folder can be moved."""
 
+GYM = "gym:"
+"""What a run's `task` begins with where it is anybody's Gymnasium environment."""
+
 CHANGEABLE = ("steps", "log", "transport", "clock", "here", "peers")
 """Fields that may differ when a run goes on; the others make it another run."""
 
 
-def effective(task: TaskSpec, *layers: Mapping[str, Any]) -> RunConfig:
+class Learnable(Protocol):
+    """What a run's configuration needs of what it learns on: a `TaskSpec`, for one."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def learner(self) -> Mapping[str, Any]: ...
+
+
+def effective(task: Learnable, *layers: Mapping[str, Any]) -> RunConfig:
     """The configuration of a run of `task`, from nested override layers that `check` has passed."""
     run: dict[str, Any] = {"task": task.name, "steps": task.steps}
     learner = check({"learner": dict(task.learner)}, f"task {task.name}").get("learner", {})
@@ -173,8 +192,12 @@ def _validate_actors(config: RunConfig) -> None:
         raise ConfigError(
             f"one {config.robot} cannot be moved by {len(acting)} actors; name one of them with --here on each machine."
         )
-    if config.transport == "inprocess" and (config.actors > 1 or config.here or config.peers):
-        raise ConfigError("transport is inprocess, which has one actor on one machine; leave --transport out.")
+    if config.transport == "inprocess" and (config.here or config.peers):
+        raise ConfigError("transport is inprocess, which has all on one machine; leave --transport out.")
+    if config.sync == "checkpoint" and (config.transport != "inprocess" or config.robot != "twin"):
+        raise ConfigError(
+            "sync is checkpoint, but what a robot did cannot be simulated again; leave --sync out, which means step."
+        )
     for peer in config.peers:
         if not peer or set(peer) & set(" ;,\t"):
             raise ConfigError(f"peers has {peer!r}, which is no address; give them as ADDRESS,ADDRESS.")
@@ -189,7 +212,7 @@ def validate_learner(learner: LearnerConfig) -> None:
         _check_range(f"learner.{key}", getattr(learner, key), 1, math.inf)
     for key in ("discount", "demo_share", "imported_share", "tau"):
         _check_range(f"learner.{key}", getattr(learner, key), 0, 1)
-    for key in ("random_steps", "learning_rate", "initial_temperature", "grasp_penalty"):
+    for key in ("random_steps", "keep_every", "learning_rate", "initial_temperature", "grasp_penalty"):
         _check_range(f"learner.{key}", getattr(learner, key), 0, math.inf)
     if learner.act_budget_ms is not None:
         _check_range("learner.act_budget_ms", learner.act_budget_ms, 0.1, math.inf)

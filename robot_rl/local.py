@@ -7,8 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Any
 
-from robot_rl.actor import ends_block
-from robot_rl.actors import FIRST
+from robot_rl.actor import ends_block, version_due
 from robot_rl.agents import Policy, policy_from_bytes
 from robot_rl.config import LearnerConfig
 from robot_rl.data.journal import Journal, JournalReader
@@ -52,22 +51,23 @@ def _lacks(learner: Learner, actor: str, journal: JournalReader) -> bool:
 
 
 class LocalLink:
-    """`ExperienceSink` and `WeightSource` of an actor whose learner works in a thread beside it.
+    """Between actors and the learner, which works in a thread beside them.
 
-    Each step goes to the journal first. A block of updates starts when its last step is there, and is done when
+    Each step goes to its actor's journal first. A block of updates starts when its last step is there, and is done when
     the weights it makes are due, one block later. lockstep: wait for weights that are due; else never.
     """
 
     def __init__(
         self,
         learner: Learner,
-        journal: Journal,
+        journals: Mapping[str, Journal],
         config: LearnerConfig,
         *,
         lockstep: bool = True,
         after_block: AfterBlock = lambda learner, metrics: None,
     ) -> None:
-        self._learner, self._journal, self._config, self._lockstep = learner, journal, config, lockstep
+        self._learner, self._config, self._lockstep = learner, config, lockstep
+        self._journals = dict(journals)
         self._after_block = after_block
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="learner")
         self._policies = {learner.version: self._policy()}
@@ -77,20 +77,24 @@ class LocalLink:
 
     @property
     def steps(self) -> int:
-        """Transitions in the journal so far."""
-        return self._journal.steps
+        """Transitions in the journals so far."""
+        return sum(journal.steps for journal in self._journals.values())
 
     @property
-    def next_sequence(self) -> int:
-        """Records in the journal so far."""
-        return self._journal.next_sequence
+    def version(self) -> int:
+        """Of the learner's newest weights."""
+        return self._learner.version
+
+    def port(self, actor: str) -> Port:
+        """What the actor of that name sends to and gets from."""
+        return Port(self, self._journals[actor], self._config)
 
     def send(self, transition: Transition) -> None:
         """Journal a step, and start a block of updates when one is due and the learner is free.
 
         What a learner at work has no room for, it reads from the journal afterwards.
         """
-        self._journal.append(transition)
+        self._journals[transition.actor].append(transition)
         if self._lockstep and ends_block(self.steps, self._config):
             self._running.result()
         taken = self._learner.receive([transition])
@@ -120,14 +124,15 @@ class LocalLink:
             self._catch_up()
         finally:
             self._thread.shutdown()
-            self._journal.close()
+            for journal in self._journals.values():
+                journal.close()
 
     def _learn(self) -> None:
         while self._learner.ready():
             self._tell(self._learner, self._learner.update_block())
 
     def _catch_up(self) -> None:
-        catch_up(self._learner, {FIRST: self._journal}, self._tell)
+        catch_up(self._learner, self._journals, self._tell)
 
     def _tell(self, learner: Learner, metrics: Metrics) -> None:
         self._policies[learner.version] = self._policy()
@@ -135,3 +140,28 @@ class LocalLink:
 
     def _policy(self) -> Policy:
         return policy_from_bytes(self._learner.policy_bytes())[0]
+
+
+class Port:
+    """`ExperienceSink` and `WeightSource` of one of a link's actors."""
+
+    def __init__(self, link: LocalLink, journal: Journal, config: LearnerConfig) -> None:
+        self._link, self._journal, self._config = link, journal, config
+
+    @property
+    def steps(self) -> int:
+        """Transitions in the actor's journal so far."""
+        return self._journal.steps
+
+    @property
+    def next_sequence(self) -> int:
+        """Records in the actor's journal so far."""
+        return self._journal.next_sequence
+
+    def send(self, transition: Transition) -> None:
+        """As `LocalLink.send`."""
+        self._link.send(transition)
+
+    def get(self, version: int) -> tuple[Policy, int]:
+        """As `LocalLink.get`, of the version due at the steps of all actors together; of one, that is `version`."""
+        return self._link.get(version_due(self._link.steps, self._config))

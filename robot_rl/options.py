@@ -14,6 +14,9 @@ from controllers.settings import field_types, suggest
 from robot_rl.config import LearnerConfig, RunConfig, convert
 from robot_rl.exceptions import ConfigError
 
+ALIASES = {"--actors": ("--envs",)}
+"""Further names of an option."""
+
 
 class Parser(argparse.ArgumentParser):
     """argparse without abbreviations, whose errors are `ConfigError`s of one sentence.
@@ -52,7 +55,9 @@ def add_fields(parser: argparse.ArgumentParser, cls: type, names: Sequence[str],
             continue
         shown = "" if item.default is None else f" ({_show(item.default)})"
         kind = partial(convert, hint=hint, name=flag)
-        parser.add_argument(flag, type=kind, metavar=_metavar(hint), help=text + shown, **common)
+        parser.add_argument(
+            flag, *ALIASES.get(flag, ()), type=kind, metavar=_metavar(hint), help=text + shown, **common
+        )
 
 
 def add_run_options(parser: argparse.ArgumentParser, names: Sequence[str] | None = None) -> None:

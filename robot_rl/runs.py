@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import fcntl
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -59,6 +60,11 @@ class RunFolder:
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
+
+    @property
+    def policies(self) -> Path:
+        """Policies kept on the way, `step-N.safetensors`, where `learner.keep_every` asks for some."""
+        return self.path / "policies"
 
     @property
     def journal(self) -> Path:
@@ -167,7 +173,8 @@ class RunFolder:
 
 def default_path(config: RunConfig) -> Path:
     """`runs/TASK-DATE-seedN`, with the date to the second."""
-    return Path("runs") / f"{config.task}-{time.strftime('%Y%m%d-%H%M%S')}-seed{config.seed}"
+    name = re.sub(r"[^\w.-]+", "-", config.task)  # of an environment it may have : and /
+    return Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-seed{config.seed}"
 
 
 def refuse_existing(path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 from robot_rl import actors
-from robot_rl.actor import Actor, Episode
-from robot_rl.actors import journal_folder
+from robot_rl.actor import Actor, Episode, take_turns
+from robot_rl.actors import journal_folder, own_config
 from robot_rl.agents import Policy, policy_from_bytes
 from robot_rl.cells import open_env, refuse_simulated_expert, task_of
 from robot_rl.checkpoint import Checkpoint, best_checkpoint, checkpoint_names, newest_checkpoint, read_checkpoint
@@ -18,19 +19,21 @@ from robot_rl.data.formats.whole import write_set
 from robot_rl.data.journal import Journal, JournalReader
 from robot_rl.data.schema import Schema
 from robot_rl.demonstrate import record_demos
-from robot_rl.envs.observation import Observer
+from robot_rl.disk import disk_errors
+from robot_rl.envs.environment import Environment
 from robot_rl.exceptions import DataError
 from robot_rl.experience import Records
 from robot_rl.learner import AGENT_FILE, POLICY_FILE, Learner
 from robot_rl.local import LocalLink, catch_up
 from robot_rl.metrics import MetricsWriter
+from robot_rl.problem import problem_of
 from robot_rl.resume import resume
 from robot_rl.runs import RunFolder
 
 
 def schema_of(config: RunConfig) -> Schema:
     """The schema of a run's records."""
-    return Observer(task_of(config), config.obs).schema()
+    return problem_of(config).schema
 
 
 def demos_folder(config: RunConfig, run: RunFolder) -> Path:
@@ -74,13 +77,14 @@ def make_learner(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> L
 
     A checkpoint that cannot be used is told of in a `notice` record, which the live view shows.
     """
-    task = task_of(config)
-    example = Observer(task, config.obs).example()
+    problem = problem_of(config)
 
     def make(demos: Records | None) -> Learner:
         imported = () if demos is None else read_imported(config)
         folders = {"replay": run.replay, "refused": run.refused}
-        return Learner(config, example, task.action_dim, demos, imported=imported, **folders, gripper=task.gripper)
+        return Learner(
+            config, problem.example, problem.action_dim, demos, imported=imported, **folders, gripper=problem.gripper
+        )
 
     return resume(
         run.checkpoints, make, lambda: read_demos(config, run), tell=lambda text: metrics.write("notice", text=text)
@@ -135,14 +139,26 @@ def record_episode(metrics: MetricsWriter, episode: Episode, step: int, version:
         version=version,
         robot_s=episode.cycle,
         sync_p99_ms=round(1e3 * journal.sync_p99, 3),
+        **episode.timing,
         **{"return": episode.total},
     )
 
 
 class BlockReport:
-    """Called after each block of updates: writes an `update` record, and a checkpoint now and then."""
+    """Called after each block of updates: writes an `update` record, a checkpoint now and then, and policies to keep.
 
-    def __init__(self, config: RunConfig, run: RunFolder, metrics: MetricsWriter, learner: Learner) -> None:
+    before_save: called before each checkpoint; what it counts on must be on the disk.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        run: RunFolder,
+        metrics: MetricsWriter,
+        learner: Learner,
+        before_save: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._settings, self._policies, self._before_save = config.learner, run.policies, before_save
         self._every, self._folder, self._metrics = config.learner.checkpoint_every, run.checkpoints, metrics
         self._saved, self._told = learner.received, ""
         self._newest: tuple[int, int] | None = None  # version and transitions of the last checkpoint from here
@@ -152,14 +168,27 @@ class BlockReport:
         if learner.refusals.notice != self._told:
             self._told = learner.refusals.notice
             self._metrics.write("notice", text=self._told)
+        self._keep(learner)
         if learner.received - self._saved >= self._every or learner.needs_checkpoint:
             self.save(learner)
 
     def save(self, learner: Learner) -> None:
         """Write a checkpoint now."""
+        self._before_save()
         learner.save(self._folder)
         self._saved = learner.received
         self._newest = learner.version, learner.received
+
+    def _keep(self, learner: Learner) -> None:
+        """Keep the first policy that has learnt from a multiple of `keep_every` steps."""
+        every, block = self._settings.keep_every, self._settings.block
+        learnt = self._settings.start + block * (learner.version - 1)
+        if not every or learnt // every == (learnt - block) // every:
+            return
+        path = self._policies / f"step-{learnt // every * every}.safetensors"
+        with disk_errors(path):
+            self._policies.mkdir(exist_ok=True)
+            path.write_bytes(learner.policy_bytes())
 
     def finish(self, learner: Learner) -> None:
         """Write a last checkpoint, unless the one before has everything."""
@@ -171,36 +200,56 @@ def train_inprocess(
     config: RunConfig, run: RunFolder, metrics: MetricsWriter, *, stop: Callable[[], bool] = lambda: False
 ) -> None:
     """Train to `config.steps` with actor, twin and learner in this process; `stop()` ends it cleanly, resumable."""
-    assert config.steps is not None, "the effective configuration names the steps"
     learner = make_learner(config, run, metrics)
-    report = BlockReport(config, run, metrics, learner)
-    journal = Journal(run.journal, schema_of(config))
-    started = first_episode(journal)
-    link = LocalLink(learner, journal, config.learner, lockstep=config.clock == "lockstep", after_block=report)
-    env = open_env(config)
-    try:
-        actor = Actor(
-            env,
-            link,
-            link,
-            config.learner,
-            seed=config.seed,
-            name=actors.FIRST,
-            run=run.identity,
-            first_episode=started,
-        )
-        actor.run(
-            config.steps,
-            on_episode=lambda episode: record_episode(metrics, episode, link.steps, learner.version, journal),
-            stop=stop,
-        )
-    finally:
-        env.close()
-        try:
-            link.close()
-            report.save(learner)
-        finally:
-            learner.close()
+    problem = problem_of(config)
+    journals = {
+        name: Journal(journal_folder(run, name), problem.schema, sync=config.sync == "step")
+        for name in actors.names(config)
+    }
+
+    def flush() -> None:
+        for journal in journals.values():
+            journal.flush()
+
+    report = BlockReport(config, run, metrics, learner, flush)
+    with ExitStack() as stack:
+        stack.callback(learner.close)
+        lockstep = config.clock == "lockstep"
+        link = LocalLink(learner, journals, config.learner, lockstep=lockstep, after_block=report)
+        stack.callback(_end, link, report, learner)
+        turns = []
+        for name, journal in journals.items():
+            own = own_config(config, name)
+            env = stack.enter_context(closing(problem.open_env(own)))
+            turns.append(_turns(own, run, metrics, env, link, journal, name, stop))
+        take_turns(turns)
+
+
+def _end(link: LocalLink, report: BlockReport, learner: Learner) -> None:
+    """Learn from all that was made, and keep it; what failed is not kept."""
+    link.close()
+    report.finish(learner)
+
+
+def _turns(
+    config: RunConfig,
+    run: RunFolder,
+    metrics: MetricsWriter,
+    env: Environment,
+    link: LocalLink,
+    journal: Journal,
+    name: str,
+    stop: Callable[[], bool],
+) -> Iterator[None]:
+    """The steps of the actor `name`, whose own configuration is `config`."""
+    assert config.steps is not None, "the effective configuration names the steps"
+    port, first = link.port(name), first_episode(journal)
+    actor = Actor(env, port, port, config.learner, seed=config.seed, name=name, run=run.identity, first_episode=first)
+    return actor.turns(
+        config.steps,
+        on_episode=lambda episode: record_episode(metrics, episode, link.steps, link.version, journal),
+        stop=stop,
+    )
 
 
 def newest_policy(run: RunFolder) -> Policy:
@@ -212,6 +261,14 @@ def best_policy(run: RunFolder) -> Policy:
     """The policy of the checkpoint whose last episodes had the highest mean return; the newest where none has any."""
     best = best_checkpoint(run.checkpoints, only=(POLICY_FILE,))
     return newest_policy(run) if best is None else _policy(run, best)
+
+
+def kept_policies(run: RunFolder) -> dict[int | None, Policy]:
+    """The policies kept on the way, by the environment steps learnt from. Raises `DataError` where there is none."""
+    files = {int(path.stem.removeprefix("step-")): path for path in run.policies.glob("step-*.safetensors")}
+    if not files:
+        raise DataError(f"the run {run.path} kept no policies on the way; train with --learner.keep-every N")
+    return {step: policy_from_bytes(files[step].read_bytes())[0] for step in sorted(files)}
 
 
 def _policy(run: RunFolder, checkpoint: Checkpoint | None) -> Policy:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -11,13 +11,27 @@ from numpy.typing import NDArray
 
 from controllers import spatial
 from controllers.exceptions import ArmLatched
-from controllers.interface import Cell, Pose, PoseTarget, Reading
+from controllers.interface import Array, Cell, Image, Pose, PoseTarget, Reading
 from robot_rl.data.schema import Schema
 from robot_rl.envs.action import ActionMapper
 from robot_rl.envs.observation import Observer
 from robot_rl.envs.reset import Reset, ScriptedReset
 from robot_rl.rewards import RewardModel, TaskReward
-from tasks.spec import TaskSpec
+from tasks.spec import CameraSpec, TaskSpec
+
+FILM = CameraSpec("front", 640, 480)
+"""Of the pictures of a twin's film."""
+
+
+@runtime_checkable
+class Renderable(Protocol):
+    """A cell whose scene can be shown as it was: only a twin's can."""
+
+    def state_vector(self) -> Array: ...
+
+    def set_state_vector(self, state: Array) -> None: ...
+
+    def render(self, camera: CameraSpec) -> Image: ...
 
 
 class RobotEnv(gymnasium.Env[Any, Any]):
@@ -52,6 +66,21 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         self.action_space = spaces.Box(-1.0, 1.0, (task.action_dim,), np.float32)
         self._steps = 0
         self._reading: Reading | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the task."""
+        return self.task.name
+
+    @property
+    def action_dim(self) -> int:
+        """Numbers in an action."""
+        return self.task.action_dim
+
+    @property
+    def period(self) -> float:
+        """Of a step, s."""
+        return self.cell.period
 
     @property
     def reading(self) -> Reading:
@@ -100,6 +129,24 @@ class RobotEnv(gymnasium.Env[Any, Any]):
             return images.get("front", next(iter(images.values())))
         cameras = {camera.name: camera for camera in self.task.cameras}
         return self.cell.render(cameras.get("front", self.task.cameras[0]))  # type: ignore[attr-defined]
+
+    def verified(self) -> bool:
+        """Whether a success is a true one, as far as the simulator, where there is one, can tell."""
+        return self.task.verify is None or not self.reading.sim or self.task.verify(self.reading)
+
+    def look(self) -> Array | Image | None:
+        """This moment, for `show`: the state of a twin, else a picture that a camera took, else None."""
+        if isinstance(self.cell, Renderable):
+            return self.cell.state_vector()
+        images = self.reading.images
+        return images.get(FILM.name, next(iter(images.values()))) if images else None
+
+    def show(self, look: Array | Image) -> Image:
+        """A picture of what `look` kept. Raises `RenderingError`."""
+        if not isinstance(self.cell, Renderable):
+            return look
+        self.cell.set_state_vector(look)
+        return self.cell.render(FILM)
 
     def close(self) -> None:
         """Release the cell."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import jax
-
 from robot_rl.actor import Actor, Episode, version_due
 from robot_rl.actors import FIRST, journal_folder
 from robot_rl.data.journal import Journal
@@ -52,7 +50,6 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
     seen = ObservationSpec.of(example).stacked(config.learner.stack)
     weights = Downlink(host, uplink, seen, host.task.action_dim, owed=owed)
     uplink.meet(PATIENCE)  # before the robot moves: what it makes is taken
-    weights.any().act(seen.example(), jax.random.key(0))  # compiles, ahead of the clock
 
     def on_episode(episode: Episode) -> None:
         steps = uplink.steps if config.actors == 1 else uplink.received  # of all actors
@@ -65,13 +62,30 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
             episodes=episode.index + 1,
             pending=uplink.pending,
             sync_p99_ms=round(1e3 * journal.sync_p99, 3),
+            **episode.timing,
             **{"refused: answers": uplink.courier.refused},
             **{f"refused: weights, {reason}": count for reason, count in weights.refused.items()},
         )
 
+    def tell(text: str) -> None:
+        host.node.get_logger().warning(text)
+        if not host.lockstep:  # there nobody waits for the clock
+            metrics.write("notice", text=text)
+
+    actor = Actor(
+        env,
+        weights,
+        uplink,
+        config.learner,
+        seed=config.seed,
+        name=name,
+        run=host.run.identity,
+        first_episode=began,
+        tell=tell,
+        all_steps=None if config.actors == 1 else lambda: uplink.received,
+    )
+    actor.warm_up()
     settle_memory()
-    run = host.run.identity
-    actor = Actor(env, weights, uplink, config.learner, seed=config.seed, name=name, run=run, first_episode=began)
     actor.run(config.steps, on_episode=on_episode)
     uplink.flush(FLUSH)
     if not uplink.settle(SETTLE):

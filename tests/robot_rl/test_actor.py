@@ -3,11 +3,12 @@ import uuid
 from itertools import pairwise
 from typing import ClassVar
 
+import jax
 import numpy as np
 import pytest
 
 from robot_rl.actor import Actor, ArmFault, ends_block, version_due
-from robot_rl.agents import make_agent
+from robot_rl.agents import make_agent, policy_from_bytes
 from robot_rl.config import LearnerConfig
 from robot_rl.envs import make
 from robot_rl.exceptions import DiskError
@@ -77,7 +78,7 @@ def test_weights_are_due_one_block_behind_the_data():
 def test_every_step_is_sent_in_order_and_joins_its_neighbours(env):
     sent, asked, episodes = act(env, 130)
     assert [t.sequence for t in sent] == list(range(130))
-    assert asked == [version_due(step, CONFIG) for step in range(130)]
+    assert asked == [0, *(version_due(step, CONFIG) for step in range(130))]  # the first to compile
     assert sum(e.steps for e in episodes) == 130
     for before, after in pairwise(sent):
         if before.episode == after.episode:
@@ -163,6 +164,7 @@ def test_a_full_disk_ends_the_episode_before_the_step_that_it_has_no_room_for(en
 def test_the_policy_sees_the_last_observations_of_the_episode(env):
     class Seeing(Weights):
         seen: ClassVar[list] = []
+        spec = Weights(env).policy.spec
 
         def get(self, version):
             return self, version
@@ -173,7 +175,46 @@ def test_the_policy_sees_the_last_observations_of_the_episode(env):
 
     sink = Sink()
     Actor(env, Seeing(env), sink, dataclasses.replace(CONFIG, stack=2), seed=7).run(12)
-    for transition, seen in zip(sink.sent[3:], Seeing.seen, strict=True):  # the first three are random
+    for transition, seen in zip(sink.sent[3:], Seeing.seen[1:], strict=True):  # one to compile; three are random
         before = sink.sent[transition.sequence - 1] if transition.step else transition
         for name, value in transition.observation.items():
             np.testing.assert_array_equal(seen[name], np.concatenate([before.observation[name], value]))
+
+
+def test_nothing_compiles_once_the_actor_is_warm(env, caplog):
+    """Of the networks of this test alone, new weights and a second episode included."""
+    config = dataclasses.replace(CONFIG, hidden=(7,), random_steps=0)
+    example = env.observation_space.sample()
+    agents = [make_agent("rlpd", config, example, env.action_space.shape[0], seed) for seed in (0, 1)]
+    policies = [policy_from_bytes(agent.policy().to_bytes(0))[0] for agent in agents]
+
+    class Changing:
+        def get(self, version):
+            return policies[version % 2], version
+
+    sink = Sink()
+    actor = Actor(env, Changing(), sink, config, seed=7)
+    with jax.log_compiles(), caplog.at_level("WARNING", logger="jax"):
+        actor.warm_up()
+        assert "_act" in caplog.text  # it is seen when something compiles
+        caplog.clear()
+        actor.run(env.task.horizon + 10)
+    assert len(sink.sent) == env.task.horizon + 10 and "ompil" not in caplog.text
+
+
+def test_an_episode_tells_how_the_actor_kept_up(env):
+    """Weights that are never learnt lag behind ever more, and no budget is as small as the time that acting takes."""
+    told = []
+
+    class Old(Weights):
+        def get(self, version):
+            return self.policy, 0
+
+    config = dataclasses.replace(CONFIG, act_budget_ms=0.1, random_steps=0)
+    actor = Actor(env, Old(env), Sink(), config, seed=7, tell=told.append)
+    episodes = []
+    actor.run(60, on_episode=episodes.append)
+    assert all(episode.timing["weights_age_s"] > 0 for episode in episodes)
+    assert episodes[-1].timing["weights_lag_p99_steps"] == 40  # 8 blocks of 5 are due at step 59
+    assert sum(episode.timing["act_overruns"] for episode in episodes) > 50
+    assert len(told) == 1 and "acting took" in told[0]

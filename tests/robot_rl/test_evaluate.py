@@ -28,6 +28,8 @@ def test_it_counts_and_averages_the_successes_alone():
         "success_rate",
         "ci95",
         "mean_cycle_s",
+        "mean_return",
+        "return_ci95",
         "seed",
         "false_successes",
     ]

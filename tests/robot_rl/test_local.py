@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from robot_rl.actors import FIRST
 from robot_rl.agents import make_agent
 from robot_rl.config import LearnerConfig
 from robot_rl.data.journal import Journal, read_journal
@@ -60,13 +61,13 @@ def journal(tmp_path):
 
 
 def send(link, count):
-    for sequence in range(link.next_sequence, link.next_sequence + count):
+    for sequence in range(link.port(FIRST).next_sequence, link.port(FIRST).next_sequence + count):
         link.send(transition(sequence))
 
 
 def test_in_lockstep_the_actor_waits_for_the_weights_that_are_due(journal):
     learner = SlowLearner()
-    link = LocalLink(learner, journal, CONFIG)
+    link = LocalLink(learner, {FIRST: journal}, CONFIG)
     send(link, 8)  # block 0 is at work since step 6, and nothing waits for it
     assert link.get(0)[1] == learner.version == 0
     threading.Timer(0.1, learner.may_end.release).start()
@@ -83,9 +84,9 @@ def test_labels_in_the_journal_make_no_block_due(journal):
     for number in range(2):
         journal.append(Label("actor0", number, 0.0, "episode", -1, "human", number, "success", 1.0))
     learner.received = 2
-    link = LocalLink(learner, journal, CONFIG)
+    link = LocalLink(learner, {FIRST: journal}, CONFIG)
     send(link, 5)
-    assert (link.steps, link.next_sequence) == (5, 7)
+    assert (link.steps, link.port(FIRST).next_sequence) == (5, 7)
     assert link.get(0)[1] == learner.version == 0
     learner.may_end.release(3)
     link.close()
@@ -93,7 +94,7 @@ def test_labels_in_the_journal_make_no_block_due(journal):
 
 def test_a_block_that_ends_early_does_not_change_the_version_that_acts(journal):
     learner = SlowLearner()
-    link = LocalLink(learner, journal, CONFIG)
+    link = LocalLink(learner, {FIRST: journal}, CONFIG)
     learner.may_end.release()
     send(link, 6)
     link._running.result()
@@ -105,7 +106,7 @@ def test_a_block_that_ends_early_does_not_change_the_version_that_acts(journal):
 
 def test_in_real_time_nothing_waits_and_the_newest_acts(journal):
     learner = SlowLearner()
-    link = LocalLink(learner, journal, CONFIG, lockstep=False)
+    link = LocalLink(learner, {FIRST: journal}, CONFIG, lockstep=False)
     send(link, 30)
     assert link.get(8)[1] == 0
     assert learner.received == 30
@@ -116,7 +117,7 @@ def test_in_real_time_nothing_waits_and_the_newest_acts(journal):
 
 def test_what_a_slow_learner_has_no_room_for_comes_from_the_journal_later(journal):
     learner = SlowLearner(room=4)
-    link = LocalLink(learner, journal, CONFIG, lockstep=False)
+    link = LocalLink(learner, {FIRST: journal}, CONFIG, lockstep=False)
     send(link, 30)  # nothing waits
     assert learner.received == 10
     learner.may_end.release(3)
@@ -139,14 +140,14 @@ def test_a_learner_that_has_had_more_than_the_journal_holds_is_refused(journal):
     for sequence in range(4):
         journal.append(transition(sequence))
     with pytest.raises(DataError, match="7 records of .* were learnt from, and it holds 4"):
-        LocalLink(SlowLearner(received=7), journal, CONFIG)
+        LocalLink(SlowLearner(received=7), {FIRST: journal}, CONFIG)
 
 
 def test_in_real_time_the_robot_does_not_wait_for_what_is_owed_at_a_resume(journal):
     for sequence in range(14):
         journal.append(transition(sequence))
     learner = SlowLearner(version=1, received=7)
-    link = LocalLink(learner, journal, CONFIG, lockstep=False)
+    link = LocalLink(learner, {FIRST: journal}, CONFIG, lockstep=False)
     send(link, 1)
     assert link.get(3)[1] == 1
     learner.may_end.release(30)
@@ -159,7 +160,7 @@ def test_after_a_resume_the_learner_gets_what_the_journal_has_more(journal):
         journal.append(transition(sequence))
     learner = SlowLearner(version=1, received=7)
     learner.may_end.release(2)
-    link = LocalLink(learner, journal, CONFIG)
+    link = LocalLink(learner, {FIRST: journal}, CONFIG)
     assert (learner.received, learner.version) == (14, 3)
     assert link.get(2)[1] == 2
     assert link.get(1)[1] == 3  # forgotten: the newest
@@ -170,7 +171,7 @@ def test_after_a_resume_the_learner_gets_what_the_journal_has_more(journal):
 def test_a_learner_that_fails_ends_the_run_and_the_journal_is_closed(tmp_path, lockstep):
     learner = SlowLearner()
     learner.fails = True
-    link = LocalLink(learner, Journal(tmp_path, SCHEMA, sync=False), CONFIG, lockstep=lockstep)
+    link = LocalLink(learner, {FIRST: Journal(tmp_path, SCHEMA, sync=False)}, CONFIG, lockstep=lockstep)
     send(link, 6)
     learner.may_end.release()
     with pytest.raises(DataError, match="no good"):

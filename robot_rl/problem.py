@@ -1,0 +1,91 @@
+"""What a run learns on, to those who learn: a task on a robot or its twin, or anybody's environment."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from robot_rl.cells import check_cell, open_backend, open_env, task_of
+from robot_rl.config import GYM, RunConfig
+from robot_rl.data.schema import Schema
+from robot_rl.data.transition import Observation
+from robot_rl.envs import gym
+from robot_rl.envs.environment import Environment
+from robot_rl.envs.observation import Observer
+from tasks.spec import GripperSpec
+
+
+class Problem(Protocol):
+    """Names, shapes and the environment of a run; a new kind of environment is another one of these."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def summary(self) -> str:
+        """A line on what it is."""
+
+    @property
+    def schema(self) -> Schema:
+        """Of the run's records."""
+
+    @property
+    def example(self) -> Observation:
+        """An observation of zeros."""
+
+    @property
+    def action_dim(self) -> int:
+        """Numbers in an action, each in [-1, 1]."""
+
+    @property
+    def gripper(self) -> GripperSpec | None:
+        """What the last action moves, where it is a gripper."""
+
+    def check(self, config: RunConfig) -> None:
+        """Before anything is written. Raises `ConfigError` for what such a run cannot have."""
+
+    def facts(self, config: RunConfig) -> dict[str, str]:
+        """What `--dry-run` says of it; what can be tried without moving a robot is tried."""
+
+    def open_env(self, config: RunConfig, *, seed: int | None = None, film: bool = False) -> Environment:
+        """The environment in this process. film: it is wanted to be looked at."""
+
+
+class RobotProblem:
+    """A task of this project, as the run's cell has it."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self._task = task_of(config)
+        self._observer = Observer(self._task, config.obs)
+        self.name, self.summary = self._task.name, self._task.summary
+        self.action_dim, self.gripper = self._task.action_dim, self._task.gripper
+
+    @property
+    def schema(self) -> Schema:
+        return self._observer.schema()
+
+    @property
+    def example(self) -> Observation:
+        return self._observer.example()
+
+    def check(self, config: RunConfig) -> None:
+        if config.cell is not None:
+            check_cell(config)
+
+    def facts(self, config: RunConfig) -> dict[str, str]:
+        if config.robot == "twin":
+            open_backend(config, self._task).close()
+        period, cell = self._task.period, config.cell
+        minutes = (config.steps or 0) * period / 60
+        found = {"robot time": f"{minutes:.1f} min of acting at {1 / period:.0f} Hz, resets apart"}
+        if cell is not None:
+            place = "taught there" if self.name in cell.places else "where the task's file says"
+            found["cell"] = f"{cell.name}: {cell.arm} by {cell.robot}; goal {place}"
+        return found
+
+    def open_env(self, config: RunConfig, *, seed: int | None = None, film: bool = False) -> Environment:
+        return open_env(config, seed=seed)
+
+
+def problem_of(config: RunConfig) -> Problem:
+    """Of the run's `task`. Raises `ConfigError` or `SettingsError` where it cannot be."""
+    return gym.load(config.task) if config.task.startswith(GYM) else RobotProblem(config)
