@@ -2,7 +2,9 @@
 
 Soft actor-critic moves the arm; whether the gripper opens, stays or closes is chosen by a double DQN (van Hasselt et
 al., 2016), whose reward alone has a penalty for changing the gripper. The penalty is no column of the replay that a
-data set could lack: it follows from the executed action and the observed gripper, which every batch holds.
+data set could lack: it follows from the executed action and the observed gripper, which every batch holds. From these
+follows too which choices would have done the same (`alike`), and all of them learn what was executed: else a
+demonstrator who orders again what is done already leaves the value of staying to chance.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from robot_rl.agents.gripper import GRIPPER, as_choice, changes, choice_values, init_choices
+from robot_rl.agents.gripper import GRIPPER, alike, as_choice, changes, choice_values, init_choices
 from robot_rl.agents.guard import accept
 from robot_rl.agents.policy import Params, Policy
 from robot_rl.agents.sac import SAC
@@ -105,14 +107,14 @@ def _update_grasp(agent: GraspSAC, batch: Batch) -> tuple[GraspSAC, dict[str, Ar
 
     best = choice_values(s.spec, agent.grasp, next_features, next_observation).argmax(-1)
     next_q = _of(choice_values(s.spec, agent.target, next_features, next_observation), best)
-    choice = as_choice(batch.action[..., -1], s.threshold)
-    changed = changes(choice, batch.observation[GRIPPER], s.opened)
+    choice, gripper = as_choice(batch.action[..., -1], s.threshold), batch.observation[GRIPPER]
+    same, changed = alike(choice, gripper, s.opened), changes(choice, gripper, s.opened)
     reward = batch.reward - s.penalty * changed
     target_q = reward + batch.discount * (1 - batch.terminated) * next_q
 
     def loss(grasp: Params) -> tuple[Array, Array]:
-        q = _of(choice_values(s.spec, grasp, features, observation), choice)
-        return jnp.square(q - target_q).mean(), q.mean()
+        q = choice_values(s.spec, grasp, features, observation)
+        return (same * jnp.square(q - target_q[:, None])).sum(-1).mean(), _of(q, choice).mean()
 
     (grasp_loss, q), gradient = jax.value_and_grad(loss, has_aux=True)(agent.grasp)
     updates, optimiser = optax.adam(s.learning_rate).update(gradient, agent.optimiser)

@@ -70,6 +70,19 @@ def changes(choice: Array, gripper: ArrayLike, opened: float) -> Array:
     that holds nothing counts as open. So an order pays once that is carried out within a step, and one that takes
     longer is repeated at a cost where to stay is free, since the gripper goes on to where it was last told.
     """
+    return jnp.where(_is_open(gripper, opened), choice == CLOSE, choice == OPEN)
+
+
+def alike(choice: Array, gripper: ArrayLike, opened: float) -> Array:
+    """(..., 3): the choices that do what `choice` does: to an open gripper or one that holds, to change nothing is to
+    stay. Elsewhere, where it may be on its way, each is its own.
+    """
+    at_rest = _is_open(gripper, opened) | (jnp.asarray(gripper)[..., -1] > 0.5)
+    changing = changes(jnp.arange(CHOICES), jnp.asarray(gripper)[..., None, :], opened)
+    same = changing == changes(choice, gripper, opened)[..., None]
+    return jnp.where(at_rest[..., None], same, choice[..., None] == jnp.arange(CHOICES))
+
+
+def _is_open(gripper: ArrayLike, opened: float) -> Array:
     gripper = jnp.asarray(gripper)
-    is_open = (gripper[..., -2] > opened) & (gripper[..., -1] < 0.5)
-    return jnp.where(is_open, choice == CLOSE, choice == OPEN)
+    return (gripper[..., -2] > opened) & (gripper[..., -1] < 0.5)

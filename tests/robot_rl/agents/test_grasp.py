@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 from robot_rl.agents import make_agent, policy_from_bytes
-from robot_rl.agents.gripper import CLOSE, EPSILON, OPEN, STAY, as_action, as_choice, changes, choose
+from robot_rl.agents.gripper import CLOSE, EPSILON, OPEN, STAY, alike, as_action, as_choice, changes, choose
 from robot_rl.agents.policy import _digest
 from robot_rl.config import LearnerConfig, validate_learner
 from robot_rl.data.replay import Batch
@@ -70,6 +70,20 @@ def test_what_changes_the_gripper(gripper, changing):
     np.testing.assert_array_equal(changes(jnp.array([OPEN, STAY, CLOSE]), stacked, 0.9), changed)
 
 
+@pytest.mark.parametrize(
+    "gripper, sets",
+    [
+        (IS_OPEN, [{OPEN, STAY}, {OPEN, STAY}, {CLOSE}]),
+        (HOLDS, [{OPEN}, {STAY, CLOSE}, {STAY, CLOSE}]),
+        ([0.5, 0.0], [{OPEN}, {STAY}, {CLOSE}]),
+        (IS_CLOSED, [{OPEN}, {STAY}, {CLOSE}]),
+    ],
+)
+def test_choices_that_do_the_same_learn_the_same(gripper, sets):
+    same = alike(jnp.array([OPEN, STAY, CLOSE]), jnp.array([gripper] * 3), 0.9)
+    assert [set(np.flatnonzero(row).tolist()) for row in same] == sets
+
+
 def test_the_penalty_alone_changes_the_learnt_choice():
     """Closing earns 0.1 and changes an open gripper, which costs 0 here and 0.5 there; the data are the same."""
     free, costly = (trained(agent(grasp_penalty=penalty), bonus=0.1)[0] for penalty in (0.0, 0.5))
@@ -93,7 +107,10 @@ def test_the_arm_learns_as_without_a_gripper_and_does_not_see_the_penalty():
 
 
 def test_first_loss_by_hand():
-    """Online values (0, 2, 1) choose to stay, whose target is worth 4: 0.5 * 4, less the penalty where it closes."""
+    """Online values (0, 2, 1) choose to stay, whose target is worth 4: 0.5 * 4, less the penalty where it closes.
+
+    The gripper is open: to open it and to stay are alike.
+    """
 
     def worth(tree, values):
         last = {"kernel": jnp.zeros_like(tree["mlp"][-1]["kernel"]), "bias": jnp.array(values)}
@@ -107,9 +124,10 @@ def test_first_loss_by_hand():
     data.reward[...] = np.random.default_rng(3).normal(size=data.reward.shape)
     choice = np.array(as_choice(data.action[..., -1], GRIPPER.threshold))
     wanted = data.reward + 0.5 * 4 - 0.5 * (choice == CLOSE)
-    error = np.array([0.0, 2.0, 1.0])[choice] - wanted
+    errors = np.square(np.array([0.0, 2.0, 1.0]) - wanted[..., None])
+    expected = np.where(choice == CLOSE, errors[..., CLOSE], errors[..., OPEN] + errors[..., STAY]).mean()
     _, metrics = learner.update(data)
-    assert float(metrics["grasp_loss"]) == pytest.approx(np.mean(np.square(error)), rel=1e-5)
+    assert float(metrics["grasp_loss"]) == pytest.approx(expected, rel=1e-5)
     assert float(metrics["grasp_changes"]) == pytest.approx(np.mean(choice == CLOSE))
 
 
