@@ -14,7 +14,15 @@ from robot_rl.exceptions import DataError
 from robot_rl.learner import POLICY_FILE
 from robot_rl.metrics import MetricsWriter, read_metrics
 from robot_rl.runs import RunFolder
-from robot_rl.training import best_policy, newest_policy, prepare_demos, read_demos, relearn, train_inprocess
+from robot_rl.training import (
+    best_policy,
+    make_learner,
+    newest_policy,
+    prepare_demos,
+    read_demos,
+    relearn,
+    train_inprocess,
+)
 
 SMALL = {"start": 60, "batch": 32, "hidden": [32, 32], "utd": 2, "block": 10, "checkpoint_every": 40}
 
@@ -111,6 +119,19 @@ def test_learning_again_can_be_stopped_and_goes_on(whole, tmp_path):
     assert part != weights(policy)
     _, policy_after = train(dataclasses.replace(config, resume=True), copy)
     assert weights(policy_after) == weights(policy)
+
+
+def test_a_run_draws_from_what_it_imports_and_goes_on_with_it(whole, tmp_path):
+    _, before, steps, _ = whole
+    share = {"learner": SMALL | {"imported_share": 0.25}}
+    config, run = begin(tmp_path / "run", imported=(str(before.journal),), steps=90, **share)
+    train(config, run)
+    with MetricsWriter(run.metrics) as metrics:
+        learner = make_learner(config, run, metrics)
+    imported, weight = learner.experience.sampler.sources["imported"]
+    learner.close()
+    assert weight == 0.25
+    assert np.array_equal(imported.gather(np.arange(len(steps))).action, [step.action for step in steps])
 
 
 def test_the_best_policy_is_that_of_the_best_checkpoint(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +18,11 @@ from robot_rl.data.transition import Transition
 from robot_rl.disk import sync_file, sync_folder
 from robot_rl.exceptions import DataError
 
+PART = ".part"
+MARK = ".being-written"
+"""A file in a folder that is being written, locked by whoever writes it: a kill lets go of it."""
+_log = logging.getLogger(__name__)
+
 Progress = Callable[[int], None]
 """Told how many records are done."""
 
@@ -25,13 +32,47 @@ def refuse_taken(folder: Path) -> None:
     part = part_of(folder)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise DataError(f"{folder} exists already; name another folder, nothing is overwritten")
-    if part.exists():
-        raise DataError(f"{part} is there: another command is writing it, or did not end; wait for it, or remove it")
+    if part.exists() and not _is_left_over(part):
+        raise DataError(f"{part} is there: another command is writing it, or it is not ours; wait, or move it away")
 
 
 def part_of(folder: Path) -> Path:
     """Where the content of `folder` lies while it is being written."""
-    return folder.with_name(folder.name + ".part")
+    return folder.with_name(folder.name + PART)
+
+
+def _is_left_over(part: Path) -> bool:
+    """Whether a command that was killed left this folder: its mark is there, and nobody holds it."""
+    try:
+        mark = os.open(part / MARK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(mark)
+    return True
+
+
+def _begin(folder: Path) -> tuple[Path, int]:
+    """A new folder for the content of `folder`, and its mark, held until that is closed.
+
+    What a killed command left there before is removed; what is left for other folders beside it is named.
+    """
+    part = part_of(folder)
+    if part.exists():
+        _log.warning("%s is what a command that was killed left: removed", part)
+        shutil.rmtree(part)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for other in sorted(folder.parent.glob("*" + PART)):
+        if _is_left_over(other):
+            _log.warning("%s is what a command that was killed left: remove it", other)
+    part.mkdir()
+    mark = os.open(part / MARK, os.O_WRONLY | os.O_CREAT)
+    fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return part, mark
 
 
 @contextmanager
@@ -42,14 +83,13 @@ def whole(folder: Path) -> Iterator[Path]:
     """
     folder = Path(os.path.abspath(folder))  # noqa: PTH100 (`resolve` would follow links)
     refuse_taken(folder)
-    part = part_of(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part.mkdir()
+        part, mark = _begin(folder)
     except OSError as error:
-        raise DataError(f"{part} cannot be made: {error.strerror}") from error
+        raise DataError(f"{part_of(folder)} cannot be made: {error.strerror}") from error
     try:
         yield part
+        (part / MARK).unlink()
         _sync(part)
         part.rename(folder)
         sync_folder(folder.parent)
@@ -57,6 +97,7 @@ def whole(folder: Path) -> Iterator[Path]:
         raise DataError(f"{folder} cannot be written: {error}") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        os.close(mark)
 
 
 def _sync(folder: Path) -> None:
