@@ -151,12 +151,15 @@ def run_evaluation(
     from robot_rl.evaluate import policy_act
     from robot_rl.nets.compile import enable_compile_cache
     from robot_rl.problem import problem_of
+    from robot_rl.spaces import refuse_policy
     from robot_rl.training import best_policy, kept_policies, newest_policy
 
     enable_compile_cache()
     policies = kept_policies(run) if kept else {None: best_policy(run) if best else newest_policy(run)}
-    results = []
-    env = problem_of(config).open_env(config, seed=seed, film=not kept)
+    problem, results = problem_of(config), []
+    for policy in policies.values():
+        refuse_policy(policy, problem.example, problem.action_dim, config.learner.stack)
+    env = problem.open_env(config, seed=seed, film=not kept)
     try:
         with MetricsWriter(run.metrics) as metrics:
             for step, policy in policies.items():

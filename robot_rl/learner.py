@@ -152,7 +152,7 @@ class Learner:
         due = max(0, (received - self._due()) // settings.block + 1)
         return {
             "utd": round(self.updates / max(1, received - settings.start + settings.block), 3),
-            "blocks_due": float(due),
+            "blocks_due": due,
         }
 
     @property

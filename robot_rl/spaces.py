@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from robot_rl.agents import Policy
+from robot_rl.data.transition import Observation
+from robot_rl.exceptions import ConfigError
 from robot_rl.nets.observation import ObservationSpec
 
 ACTION = "the action"
@@ -34,6 +37,17 @@ def differences(here: Mapping[str, str], there: Mapping[str, str], place: str) -
         elif here[name] != there[name]:
             parts.append(f"{name} has {here[name]} here, {there[name]} in {place}")
     return "; ".join(parts)
+
+
+def refuse_policy(policy: Policy, example: Observation, action_dim: int, stack: int) -> None:
+    """Raise `ConfigError` where a policy lacks something that it was made for, or moves something else.
+
+    example: of one observation here; what it has beyond the policy's is ignored, as acting does.
+    """
+    there = describe(policy.spec, policy.action_dim)
+    here = describe(ObservationSpec.of(example).stacked(stack), action_dim)
+    if odd := differences({name: size for name, size in here.items() if name in there}, there, "the policy"):
+        raise ConfigError(f"the policy was trained with other observations or actions: {odd}")
 
 
 def _numbers(count: int) -> str:

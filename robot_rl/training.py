@@ -244,12 +244,29 @@ def _turns(
     """The steps of the actor `name`, whose own configuration is `config`."""
     assert config.steps is not None, "the effective configuration names the steps"
     port, first = link.port(name), first_episode(journal)
-    actor = Actor(env, port, port, config.learner, seed=config.seed, name=name, run=run.identity, first_episode=first)
+    actor = Actor(
+        env,
+        port,
+        port,
+        config.learner,
+        seed=config.seed,
+        name=name,
+        run=run.identity,
+        first_episode=first,
+        tell=lambda text: _told_late(config, metrics, text),
+        all_steps=lambda: link.steps,
+    )
     return actor.turns(
         config.steps,
         on_episode=lambda episode: record_episode(metrics, episode, link.steps, link.version, journal),
         stop=stop,
     )
+
+
+def _told_late(config: RunConfig, metrics: MetricsWriter, text: str) -> None:
+    """Tell of acting that took too long, where somebody waits for it."""
+    if config.clock == "realtime":
+        metrics.write("notice", text=text)
 
 
 def newest_policy(run: RunFolder) -> Policy:

@@ -24,6 +24,7 @@ from robot_rl.nets.observation import ObservationSpec
 from robot_rl.nodes import protocol
 from robot_rl.nodes.base import Host, bytes_message
 from robot_rl.nodes.worker import Worker
+from robot_rl.spaces import describe, differences
 
 POLL = 0.02
 """Longest time, s, in which the courier notices neither an answer nor a new record."""
@@ -201,11 +202,6 @@ class Downlink:
         self.refused: Counter[str] = Counter()
         self.version = 0
 
-    def any(self) -> Policy:
-        """Some policy, as soon as there is one: to compile it ahead of time."""
-        self._wait_for(0)
-        return self._policies[max(self._policies)]
-
     def get(self, version: int) -> tuple[Policy, int]:
         """The policy to act with, and its version. Raises `GraphError` when it does not come.
 
@@ -258,9 +254,10 @@ class Downlink:
         except DataError:
             self.refused["damaged"] += 1
             raise
-        if policy.spec != self._spec or policy.action_dim != self._action_dim:
+        here, there = describe(self._spec, self._action_dim), describe(policy.spec, policy.action_dim)
+        if odd := differences(here, there, "the weights"):
             self.refused["shape"] += 1
-            raise DataError(f"version {version} is for other observations or actions than this actor's")
+            raise DataError(f"version {version} is for other observations or actions than this actor's: {odd}")
         if version < 0 or not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(policy)):
             self.refused["content"] += 1
             raise DataError(f"version {version} holds NaN or infinity, or no version counts from there")

@@ -60,7 +60,7 @@ def test_diagnostics_say_what_was_taken_what_is_missing_and_what_was_refused(hos
     send(0, run=str(uuid.uuid4()))
     send(0, journal=str(uuid.uuid4()))
     publisher.publish(bytes_message(UInt8MultiArray, b"rubbish"))
-    expected = {"received": 15, "version": 1, "behind: actor0": 25}
+    expected = {"received": 15, "version": 1, "utd": 3.636, "blocks_due": 0, "behind: actor0": 25}
     refused = {"refused: run": 1, "refused: journal": 1, "refused: damaged": 1}
     wait_until(lambda: served.report == ("warn", "refused 3 parcels", expected | refused))
 
