@@ -14,21 +14,22 @@ from robot_rl.data.transition import Transition
 ACTIONS = ("x", "y", "gripper")
 
 
-def observation(rng: np.random.Generator, images: bool) -> dict[str, np.ndarray]:
-    """Two vectors, one of them with a slash in its name, and a frame with its features."""
+def observation(rng: np.random.Generator, images: bool, features: bool = False) -> dict[str, np.ndarray]:
+    """Two vectors, one of them with a slash in its name, a frame, and a frozen backbone's features of one."""
     values: dict[str, np.ndarray] = {
         "tool_position": rng.normal(size=3).astype(np.float32),
         "sim/cube": rng.normal(size=(2, 3)).astype(np.float32),
     }
     if images:
         values["wrist"] = rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)
+    if features:
         values["wrist_features"] = rng.normal(size=(2, 1, 2, 3)).astype(np.float16)
     return values
 
 
-def schema(images: bool = False, task: str = "reach") -> Schema:
+def schema(images: bool = False, task: str = "reach", features: bool = False) -> Schema:
     units = {"tool_position": ("1", "over 0.05 m")}
-    return Schema.from_example(task, observation(np.random.default_rng(0), images), ACTIONS, units)
+    return Schema.from_example(task, observation(np.random.default_rng(0), images, features), ACTIONS, units)
 
 
 def stream(
@@ -39,14 +40,15 @@ def stream(
     actor: str = "actor0",
     first: int = 0,
     clamps: bool = True,
+    features: bool = False,
 ) -> Iterator[Transition]:
     """`count` transitions in episodes of `length`, whose last is terminated or truncated in turn."""
     rng = np.random.default_rng(seed)
-    before = observation(rng, images)
+    before = observation(rng, images, features)
     for index in range(count):
         step, episode = index % length, index // length
         last = step == length - 1
-        after = observation(rng, images)
+        after = observation(rng, images, features)
         yield Transition(
             actor=actor,
             sequence=first + index,
@@ -66,7 +68,7 @@ def stream(
             policy_version=index // 3,
             clamped=rng.uniform(0, 0.01, 2).astype(np.float32) if clamps else np.zeros(2, np.float32),
         )
-        before = observation(rng, images) if last else after
+        before = observation(rng, images, features) if last else after
 
 
 def judged(

@@ -22,18 +22,18 @@ TEXT = st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=20)
 @given(
     actor=TEXT, episode=TEXT, stamp=FLOATS, reward=FLOATS,
     sequence=st.integers(0, 2**64 - 1), step=st.integers(0, 2**32 - 1), version=st.integers(-(2**63), 2**63 - 1),
-    flags=st.tuples(*[st.booleans()] * 4), images=st.booleans(), seed=st.integers(0, 99),
+    flags=st.tuples(*[st.booleans()] * 4), images=st.booleans(), features=st.booleans(), seed=st.integers(0, 99),
 )  # fmt: skip
 def test_every_transition_comes_back_to_the_bit(
-    actor, episode, stamp, reward, sequence, step, version, flags, images, seed
+    actor, episode, stamp, reward, sequence, step, version, flags, images, features, seed
 ):
     intervened, terminated, truncated, success = flags
     transition = dataclasses.replace(
-        next(episodes.stream(1, images, seed)),
+        next(episodes.stream(1, images, seed, features=features)),
         actor=actor, episode=episode, stamp=stamp, reward=reward, sequence=sequence, step=step,
         policy_version=version, intervened=intervened, terminated=terminated, truncated=truncated, success=success,
     )  # fmt: skip
-    schema = episodes.schema(images)
+    schema = episodes.schema(images, features=features)
     data = encode(transition, schema)
     assert episodes.same(decode(data, schema), transition)
     assert peek(data, schema) == (actor, sequence)
@@ -67,10 +67,14 @@ def test_a_ros_decoder_that_knows_only_the_definition_reads_it(images):
     assert np.array_equal(np.float32(message.action), transition.action)
     cube = np.float32(message.next_observation_sim_cube).reshape(2, 3)
     assert np.array_equal(cube, transition.next_observation["sim/cube"])
-    if images:
-        bits = np.array(message.next_observation_wrist_features, np.uint16)
-        assert bits.tobytes() == transition.next_observation["wrist_features"].tobytes()
     assert message.schema_hash == schema.hash
+
+
+def test_a_ros_decoder_reads_the_bits_of_features():
+    schema, transition = episodes.schema(features=True), next(episodes.stream(1, features=True))
+    message = _by_the_definition(encode(transition, schema), schema)
+    bits = np.array(message.next_observation_wrist_features, np.uint16)
+    assert bits.tobytes() == transition.next_observation["wrist_features"].tobytes()
 
 
 def test_a_frame_is_sent_once_and_joined_again():

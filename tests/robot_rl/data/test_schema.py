@@ -31,7 +31,9 @@ def test_message_definition_names_every_field_with_its_unit():
     assert "float32[6] next_observation_sim_cube" in text
     assert "uint8[] next_observation_wrist" in text
     assert "float32[3] action" in text
-    assert "uint16[12] observation_wrist_features  # float16 bits" in text
+    assert (
+        "uint16[12] observation_wrist_features  # float16 bits" in episodes.schema(features=True).message_definition()
+    )
 
 
 @pytest.mark.parametrize(
