@@ -66,6 +66,11 @@ def version_due(step: int, config: LearnerConfig) -> int:
     return max(0, (step - config.start) // config.block)
 
 
+def is_noiseless(episode: int, share: float) -> bool:
+    """Whether the `episode`-th acts without noise: `share` of all do, evenly spread, the last of each group first."""
+    return int((episode + 1) * share) > int(episode * share)
+
+
 def ends_block(steps: int, config: LearnerConfig) -> bool:
     """Whether a block of updates is due when `steps` environment steps have been made."""
     return steps >= config.start and (steps - config.start) % config.block == 0
@@ -125,6 +130,7 @@ class Actor:
         self._seed, self.name = seed, name
         self._identity = run or str(uuid.uuid4())
         self._episode = first_episode
+        self._noiseless = False
         self._frames = FrameStack(config.stack)
         self._pacing = Pacing(config, env.period, tell, all_steps)
         self._key = jax.random.key(derive(seed, "actions"))
@@ -171,12 +177,15 @@ class Actor:
         """Compile, for one observation, all that acting computes: nothing compiles once the robot moves."""
         policy, _ = self._weights.get(version_due(self._sink.steps, self._config))
         policy.act(policy.spec.example(), fold_in(self._key, 0))
+        if self._config.noiseless_share:
+            policy.act(policy.spec.example(), None)
 
     def _run_episode(
         self, steps: int, on_step: Callable[[int], None], stop: Callable[[], bool]
     ) -> Generator[None, None, tuple[Episode, DiskError | None]]:
         """Returns the episode, and why its next step could not be kept."""
         index, self._episode = self._episode, self._episode + 1
+        self._noiseless = is_noiseless(index, self._config.noiseless_share)
         observation: Observation
         observation, info = self._env.reset(seed=derive(self._seed, "train", index))
         self._frames.begin()
@@ -234,4 +243,4 @@ class Actor:
         if number < self._config.random_steps:
             rng = np.random.default_rng(derive(self._seed, "random", number))
             return rng.uniform(-1, 1, self._env.action_dim).astype(np.float32)
-        return policy.act(seen, fold_in(self._key, number))
+        return policy.act(seen, None if self._noiseless else fold_in(self._key, number))

@@ -44,12 +44,15 @@ class LearnerConfig:
     grasp_penalty: float = option(0.02, "what changing the gripper costs, in the values of that choice alone")
     start: int = option(300, "environment steps before the first update")
     random_steps: int = option(0, "uniform actions at first; 0: the untrained policy acts")
+    noiseless_share: float = option(0.0, "part of the episodes that act as an evaluation does, without noise")
     block: int = option(10, "environment steps between two broadcasts of weights")
     capacity: int = option(200_000, "transitions in the replay buffer")
     stack: int = option(1, "successive observations that the policy sees at once")
     n_step: int = option(1, "rewards summed ahead of a value; fewer where an episode or a person's turn ends")
     act_budget_ms: float | None = option(None, "time from an observation to an action; half the control period")
     bc_steps: int = option(5000, "gradient steps of behaviour cloning")
+    precision: Literal["float32", "bfloat16"] = option("float32", "the critics' products; all else is float32")
+    devices: int = option(1, "devices that share each batch; 0: all that there are")
     checkpoint_every: int = option(1000, "environment steps between two checkpoints")
     keep_every: int = option(0, "environment steps between two policies kept for `eval --kept`; 0: none")
 
@@ -210,7 +213,7 @@ def validate_learner(learner: LearnerConfig) -> None:
     )  # fmt: skip
     for key in positive:
         _check_range(f"learner.{key}", getattr(learner, key), 1, math.inf)
-    for key in ("discount", "demo_share", "imported_share", "tau"):
+    for key in ("discount", "demo_share", "imported_share", "noiseless_share", "tau"):
         _check_range(f"learner.{key}", getattr(learner, key), 0, 1)
     for key in ("random_steps", "keep_every", "learning_rate", "initial_temperature", "grasp_penalty"):
         _check_range(f"learner.{key}", getattr(learner, key), 0, math.inf)

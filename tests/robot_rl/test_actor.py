@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from robot_rl.actor import Actor, ArmFault, ends_block, version_due
+from robot_rl.actor import Actor, ArmFault, ends_block, is_noiseless, version_due
 from robot_rl.agents import make_agent, policy_from_bytes
 from robot_rl.config import LearnerConfig
 from robot_rl.envs import make
@@ -218,3 +218,22 @@ def test_an_episode_tells_how_the_actor_kept_up(env):
     assert episodes[-1].timing["weights_lag_p99_steps"] == 40  # 8 blocks of 5 are due at step 59
     assert sum(episode.timing["act_overruns"] for episode in episodes) > 50
     assert len(told) == 1 and "acting took" in told[0]
+
+
+def test_a_share_of_the_episodes_is_without_noise():
+    assert [is_noiseless(episode, 0.25) for episode in range(8)] == [False, False, False, True] * 2
+    assert sum(is_noiseless(episode, 0.33) for episode in range(100)) == 33
+    assert not any(is_noiseless(episode, 0.0) for episode in range(100))
+    assert all(is_noiseless(episode, 1.0) for episode in range(100))
+
+
+def test_an_episode_without_noise_acts_as_an_evaluation_does(env):
+    config = dataclasses.replace(CONFIG, random_steps=0, noiseless_share=0.5)
+    sink, weights = Sink(), Weights(env)
+    Actor(env, weights, sink, config, seed=7, run=RUN).run(2 * env.task.horizon)
+    episodes = [episode_id(RUN, "actor0", index) for index in (0, 1)]
+    gaps = [
+        max(np.abs(t.action - weights.policy.act(t.observation, None)).max() for t in sink.sent if t.episode == episode)
+        for episode in episodes
+    ]
+    assert gaps[0] > 0.1 and gaps[1] == 0

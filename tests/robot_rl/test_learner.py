@@ -256,6 +256,7 @@ def test_an_agent_that_is_not_finite_is_refused(tmp_path):
         ("utd", 0),
         ("batch", 0),
         ("demo_share", 1.5),
+        ("noiseless_share", -0.1),
         ("initial_temperature", -1.0),
     ],
 )
