@@ -53,19 +53,18 @@ def _run(plan: Any, out: Path) -> int:
     from robot_rl.perception.scenes import Crew
 
     crew = Crew([tasks.load(name) for name in plan.tasks], plan.seed)
-    state, last = out.with_name(out.name + ".training"), {}
+    state, last = out.with_name(out.name + ".training"), dict[str, float]()
     if state.exists():
         print(f"going on from {state}")
     began = time.monotonic()
     try:
         with bar("pretraining", plan.steps) as show:
-            trainer = pretrain(
-                plan,
-                len(crew.landmarks),
-                len(crew.cameras),
-                state,
-                lambda step, terms: (last.update(terms), show(step)),
-            )
+
+            def tell(step: int, terms: dict[str, float]) -> None:
+                last.update(terms)
+                show(step)
+
+            trainer = pretrain(plan, len(crew.landmarks), len(crew.cameras), state, tell)
         seconds = time.monotonic() - began
         losses = ", ".join(f"{name} {value:.3f}" for name, value in last.items())
         print(f"{plan.steps * plan.batch:,} pictures in {seconds:.0f} s; last losses: {losses}")

@@ -170,7 +170,7 @@ def losses(said: dict[str, Tensor], maps: Tensor, frames: Frames) -> dict[str, T
 
 
 def pretrain(
-    plan: Plan, landmarks: int, cameras: int, state: Path, tell: Callable[[int, dict[str, Any]], None]
+    plan: Plan, landmarks: int, cameras: int, state: Path, tell: Callable[[int, dict[str, float]], None]
 ) -> Trainer:
     """Train, going on from `state` where that file is; tell: called after each step with its losses.
 

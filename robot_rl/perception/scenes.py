@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from controllers import spatial
 from controllers.exceptions import ControllersError
@@ -21,6 +22,8 @@ from controllers.twin.render import Renderer
 from robot_rl.perception.randomise import Look, expose, prepare, shift
 from tasks.place import inverse, multiply
 from tasks.spec import TaskSpec
+
+Floats = NDArray[np.floating]
 
 SIZE = 128
 """Height and width of the pictures."""
@@ -63,12 +66,12 @@ class Frames:
     """
 
     images: Image
-    points: Array
-    pixels: Array
-    offsets: Array
-    seen: Array
-    grasped: Array
-    camera: Array
+    points: Floats
+    pixels: Floats
+    offsets: Floats
+    seen: NDArray[np.bool_]
+    grasped: Floats
+    camera: NDArray[np.int64]
 
     @classmethod
     def join(cls, parts: Sequence[Frames]) -> Frames:
@@ -83,8 +86,8 @@ class Frames:
 class Stance:
     """Joint angles near which to look (n,), and how they move the tool: (n, 6). near: by the task's goal."""
 
-    q: Array
-    inverse: Array
+    q: Floats
+    inverse: Floats
     near: bool
 
 
@@ -231,8 +234,10 @@ class Studio:
         tool, turn = self.landmarks[0].pose(self.data)
         offsets = np.array([(mark.pose(self.data)[0] - tool) @ turn for mark in self.landmarks])
         grasped = float(held) if self._fingers else np.nan
-        arrays = (image, *(array.astype(np.float32) for array in (points, pixels, offsets)), seen)
-        return Frames(*(array[None] for array in arrays), np.array([grasped], np.float32), np.array([index]))
+        points, pixels, offsets = (array.astype(np.float32)[None] for array in (points, pixels, offsets))
+        return Frames(
+            image[None], points, pixels, offsets, seen[None], np.array([grasped], np.float32), np.array([index])
+        )
 
 
 class Crew:
@@ -290,8 +295,8 @@ def _first(frames: Frames, size: int) -> Frames:
 
 def _stances(task: TaskSpec, rng: np.random.Generator) -> list[Stance]:
     """Half of them anywhere in the workspace, half above the task's anchor."""
-    model = Mount(task).arm
-    kinematics, box, found = Kinematics(model), task.workspace, []
+    kinematics, box = Kinematics(Mount(task).arm), task.workspace
+    found: list[Stance] = []
     while len(found) < POSES:
         near = len(found) % 2 == 1
         if near:
