@@ -3,7 +3,7 @@
 Soft actor-critic moves the arm; whether the gripper opens, stays or closes is chosen by a double DQN (van Hasselt et
 al., 2016), whose reward alone has a penalty for changing the gripper. The penalty is no column of the replay that a
 data set could lack: it follows from the executed action and the observed gripper, which every batch holds. From these
-follows too which choices would have done the same (`alike`), and all of them learn what was executed: else a
+follows too which choices would have done the same (`equivalents`), and all of them learn what was executed: else a
 demonstrator who orders again what is done already leaves the value of staying to chance.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 import optax
 from jax import Array
 
-from robot_rl.agents.gripper import GRIPPER, alike, as_choice, changes, choice_values, init_choices
+from robot_rl.agents.gripper import GRIPPER, as_choice, changes, choice_values, equivalents, init_choices
 from robot_rl.agents.guard import accept
 from robot_rl.agents.policy import Params, Policy
 from robot_rl.agents.sac import SAC
@@ -108,7 +108,7 @@ def _update_grasp(agent: GraspSAC, batch: Batch) -> tuple[GraspSAC, dict[str, Ar
     best = choice_values(s.spec, agent.grasp, next_features, next_observation).argmax(-1)
     next_q = _of(choice_values(s.spec, agent.target, next_features, next_observation), best)
     choice, gripper = as_choice(batch.action[..., -1], s.threshold), batch.observation[GRIPPER]
-    same, changed = alike(choice, gripper, s.opened), changes(choice, gripper, s.opened)
+    same, changed = equivalents(choice, gripper, s.opened), changes(choice, gripper, s.opened)
     reward = batch.reward - s.penalty * changed
     target_q = reward + batch.discount * (1 - batch.terminated) * next_q
 

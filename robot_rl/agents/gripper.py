@@ -73,7 +73,7 @@ def changes(choice: Array, gripper: ArrayLike, opened: float) -> Array:
     return jnp.where(_is_open(gripper, opened), choice == CLOSE, choice == OPEN)
 
 
-def alike(choice: Array, gripper: ArrayLike, opened: float) -> Array:
+def equivalents(choice: Array, gripper: ArrayLike, opened: float) -> Array:
     """(..., 3): the choices that do what `choice` does: to an open gripper or one that holds, to change nothing is to
     stay. Elsewhere, where it may be on its way, each is its own.
     """

@@ -10,7 +10,7 @@ import pytest
 import safetensors.numpy
 
 from robot_rl.agents import make_agent, policy_from_bytes
-from robot_rl.agents.gripper import CLOSE, EPSILON, OPEN, STAY, alike, as_action, as_choice, changes, choose
+from robot_rl.agents.gripper import CLOSE, EPSILON, OPEN, STAY, as_action, as_choice, changes, choose, equivalents
 from robot_rl.agents.policy import _digest
 from robot_rl.config import LearnerConfig, validate_learner
 from robot_rl.data.replay import Batch
@@ -80,7 +80,7 @@ def test_what_changes_the_gripper(gripper, changing):
     ],
 )
 def test_choices_that_do_the_same_learn_the_same(gripper, sets):
-    same = alike(jnp.array([OPEN, STAY, CLOSE]), jnp.array([gripper] * 3), 0.9)
+    same = equivalents(jnp.array([OPEN, STAY, CLOSE]), jnp.array([gripper] * 3), 0.9)
     assert [set(np.flatnonzero(row).tolist()) for row in same] == sets
 
 
