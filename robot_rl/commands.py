@@ -68,7 +68,7 @@ def run_training(config: RunConfig, run: RunFolder) -> int:
 
 
 def _train(config: RunConfig, run: RunFolder, metrics: MetricsWriter, stopped: threading.Event) -> None:
-    from robot_rl.nets.compile import enable_compile_cache, use_one_thread
+    from robot_rl.nets.compile import enable_compile_cache, take_memory_as_needed, use_one_thread
     from robot_rl.training import prepare_demos, relearn, train_inprocess
 
     learns_here = LEARNER in (config.here or (LEARNER,))
@@ -78,6 +78,7 @@ def _train(config: RunConfig, run: RunFolder, metrics: MetricsWriter, stopped: t
         return
     metrics.write("phase", name="train")
     use_one_thread()
+    take_memory_as_needed()
     enable_compile_cache()
     if config.resume and learns_here:
         relearn(config, run, metrics, stop=stopped.is_set)

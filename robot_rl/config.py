@@ -215,7 +215,7 @@ def validate_learner(learner: LearnerConfig) -> None:
         _check_range(f"learner.{key}", getattr(learner, key), 1, math.inf)
     for key in ("discount", "demo_share", "imported_share", "noiseless_share", "tau"):
         _check_range(f"learner.{key}", getattr(learner, key), 0, 1)
-    for key in ("random_steps", "keep_every", "learning_rate", "initial_temperature", "grasp_penalty"):
+    for key in ("devices", "random_steps", "keep_every", "learning_rate", "initial_temperature", "grasp_penalty"):
         _check_range(f"learner.{key}", getattr(learner, key), 0, math.inf)
     if learner.act_budget_ms is not None:
         _check_range("learner.act_budget_ms", learner.act_budget_ms, 0.1, math.inf)

@@ -21,6 +21,7 @@ from robot_rl.agents.guard import accept
 from robot_rl.agents.policy import Params, Policy, action_distribution, init_actor
 from robot_rl.config import LearnerConfig
 from robot_rl.data.replay import Batch
+from robot_rl.nets.devices import count_devices, replicate, split
 from robot_rl.nets.encoder import augment, convolve, init_convolutions, init_projections, input_size, join_features
 from robot_rl.nets.mlp import apply_ensemble, choose_members, init_ensemble
 from robot_rl.nets.observation import ObservationSpec
@@ -40,6 +41,8 @@ class Settings:
     learning_rate: float
     tau: float
     entropy_backup: bool
+    precision: str
+    devices: int
 
     @property
     def target_entropy(self) -> float:
@@ -66,12 +69,13 @@ class SAC:
         settings = Settings(
             spec, action_dim, tuple(config.hidden), config.critics, config.critic_subset,
             config.learning_rate, config.tau, config.entropy_backup,
+            config.precision, count_devices(config.devices, config.batch),
         )  # fmt: skip
         return _create(settings, config.layer_norm, config.initial_temperature, np.uint32(seed % 2**32))
 
     def update(self, batch: Batch) -> tuple[SAC, dict[str, Array]]:
         """A critic step per slice of `batch` (slices, batch, ...), then one of actor and temperature on the last."""
-        return _update(self, batch)
+        return _update(self, split(batch, self.settings.devices))
 
     def policy(self) -> Policy:
         convolutions, actor = jax.tree.map(jnp.copy, (self.critic["convolutions"], self.actor))
@@ -104,7 +108,8 @@ def _update(agent: SAC, batch: Batch) -> tuple[SAC, dict[str, Array]]:
     new, critic_metrics = jax.lax.scan(_update_critic, agent, batch)
     last = jax.tree.map(lambda leaf: leaf[-1], batch)
     new, actor_metrics = _update_actor(new, last)
-    return accept(agent, new, {**jax.tree.map(jnp.mean, critic_metrics), **actor_metrics})
+    accepted = accept(agent, new, {**jax.tree.map(jnp.mean, critic_metrics), **actor_metrics})
+    return replicate(accepted, agent.settings.devices)
 
 
 def _update_critic(agent: SAC, batch: Batch) -> tuple[SAC, dict[str, Array]]:
@@ -174,7 +179,7 @@ def _update_actor(agent: SAC, batch: Batch) -> tuple[SAC, dict[str, Array]]:
 def _values(s: Settings, critic: Params, features: dict[str, Array], observation: Params, action: ArrayLike) -> Array:
     """Q of each member, (members, batch). features: of the images, from `convolve`."""
     x = join_features(s.spec, critic["projection"], features, observation)
-    return apply_ensemble(critic["ensemble"], jnp.concatenate([x, action], axis=-1))[..., 0]
+    return apply_ensemble(critic["ensemble"], jnp.concatenate([x, action], axis=-1), s.precision)[..., 0]
 
 
 def _step(s: Settings, gradient: Tree, state: optax.OptState, params: Tree) -> tuple[Tree, optax.OptState]:

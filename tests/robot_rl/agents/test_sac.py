@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from robot_rl.agents import make_agent, policy_from_bytes
+from robot_rl.agents.sac import _update_actor, _update_critic
 from robot_rl.config import LearnerConfig, RunConfig
 from robot_rl.data.replay import Batch
 from robot_rl.learner import Learner
@@ -251,3 +252,111 @@ def test_sparse_reaching_is_learnt_from_a_few_demonstrations():
             learner.update_block()
             policy, _ = policy_from_bytes(learner.policy_bytes())
     assert success_rate(policy) >= 0.9
+
+
+def adam_by_hand(gradient, state, params, rate):
+    """Kingma and Ba (2015), algorithm 1. state: (steps, first moments, second moments)."""
+    steps, first, second = state[0] + 1, *state[1:]
+    first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, gradient)
+    second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g**2, second, gradient)
+    step = lambda p, m, v: p - rate * (m / (1 - 0.9**steps)) / (jnp.sqrt(v / (1 - 0.999**steps)) + 1e-8)  # noqa: E731
+    return jax.tree.map(step, params, first, second), (steps, first, second)
+
+
+def update_by_hand(learner, data, rate, tau):
+    """What an update should be: one network after another, plain automatic differentiation, nothing compiled."""
+    state = {n: (s.count, s.mu, s.nu) for n in ("actor", "critic") for s in [getattr(learner, f"{n}_optimiser")[0]]}
+    actor, key = learner.actor["mlp"], learner.key
+    critic, target = learner.critic["ensemble"], learner.target["ensemble"]
+    members = len(critic[0]["bias"])
+    temperature = jnp.exp(learner.log_temperature)
+
+    def of_state(name, moment):
+        tree = state[name][moment]
+        return tree["mlp"] if name == "actor" else tree["ensemble"]
+
+    states = {n: (state[n][0], of_state(n, 1), of_state(n, 2)) for n in state}
+
+    def q(ensemble, member, pose, action):
+        x = jnp.concatenate([pose, action], -1)
+        for layer in ensemble[:-1]:
+            x = x @ layer["kernel"][member] + layer["bias"][member]
+            x = (x - x.mean(-1, keepdims=True)) / jnp.sqrt(x.var(-1, keepdims=True) + 1e-6)
+            x = jax.nn.relu(x * layer["scale"][member] + layer["shift"][member])
+        return (x @ ensemble[-1]["kernel"][member] + ensemble[-1]["bias"][member])[..., 0]
+
+    def act(actor, pose, key):
+        x = pose
+        for layer in actor[:-1]:
+            x = jax.nn.relu(x @ layer["kernel"] + layer["bias"])
+        output = x @ actor[-1]["kernel"] + actor[-1]["bias"]
+        mean, log_std = output[:, :2], jnp.clip(output[:, 2:], -20, 2)
+        noise = jax.random.normal(key, mean.shape)
+        action = jnp.tanh(mean + jnp.exp(log_std) * noise)
+        normal = -0.5 * noise**2 - log_std - 0.5 * jnp.log(2 * jnp.pi)
+        return action, (normal - jnp.log(1 - action**2)).sum(-1)
+
+    for i in range(len(data.reward)):
+        key, sample_key, subset_key, *_ = jax.random.split(key, 5)
+        following, pose = data.next_observation["pose"][i], data.observation["pose"][i]
+        chosen = jax.random.choice(subset_key, members, (learner.settings.critic_subset,), replace=False)
+        next_action, log_prob = act(actor, following, sample_key)
+        worst = jnp.stack([q(target, m, following, next_action) for m in chosen]).min(0) - temperature * log_prob
+        wanted = data.reward[i] + data.discount[i] * (1 - data.terminated[i]) * worst
+
+        def critic_loss(critic, pose=pose, wanted=wanted, action=data.action[i]):
+            return jnp.stack([(q(critic, m, pose, action) - wanted) ** 2 for m in range(members)]).mean()
+
+        critic, states["critic"] = adam_by_hand(jax.grad(critic_loss)(critic), states["critic"], critic, rate)
+        target = jax.tree.map(lambda old, new: (1 - tau) * old + tau * new, target, critic)
+    _, sample_key, _ = jax.random.split(key, 3)
+
+    def actor_loss(actor):
+        action, log_prob = act(actor, pose, sample_key)
+        return (temperature * log_prob - jnp.stack([q(critic, m, pose, action) for m in range(members)]).mean(0)).mean()
+
+    actor, states["actor"] = adam_by_hand(jax.grad(actor_loss)(actor), states["actor"], actor, rate)
+    return {"critic": critic, "target": target, "actor": actor}
+
+
+def test_an_update_is_what_is_written_out_by_hand():
+    """Two updates of three slices, momentum included; the members of the minimum are drawn, entropy is backed up."""
+    learner = agent(critic_subset=2, entropy_backup=True, initial_temperature=0.3)
+    for seed in range(2):
+        data = batch(slices=3, seed=seed, terminated=seed)
+        expected = kept(update_by_hand(learner, data, CONFIG.learning_rate, CONFIG.tau))
+        learner, _ = learner.update(data)
+        found = {"critic": learner.critic["ensemble"], "target": learner.target["ensemble"]}
+        found = kept(found | {"actor": learner.actor["mlp"]})
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-5), found, expected)
+
+
+def test_no_momentum_moves_what_a_step_does_not_train():
+    """After an update every optimiser has momentum, yet a critic step leaves the actor alone to the bit, and back."""
+    learner, _ = agent().update(batch())
+    assert np.abs(learner.actor_optimiser[0].mu["mlp"][0]["kernel"]).max() > 0
+    one = jax.tree.map(lambda leaf: leaf[0], batch())
+    parts = {
+        _update_critic: ("actor", "actor_optimiser", "log_temperature", "temperature_optimiser"),
+        _update_actor: ("critic", "critic_optimiser", "target"),
+    }
+    for step, frozen in parts.items():
+        after, _ = jax.jit(step)(learner, one)
+        for name in frozen:
+            jax.tree.map(np.testing.assert_array_equal, kept(getattr(after, name)), kept(getattr(learner, name)))
+        trained = "critic" if "actor" in frozen else "actor"
+        assert jax.tree.leaves(kept(getattr(after, trained)))[0] != pytest.approx(
+            jax.tree.leaves(kept(getattr(learner, trained)))[0], abs=1e-9
+        )
+
+
+def test_bfloat16_products_hardly_change_an_update():
+    """Parameters and losses stay float32; the critic's loss agrees to the precision of bfloat16."""
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        learner, metrics = agent(precision=precision).update(batch())
+        floats = {leaf.dtype for leaf in jax.tree.leaves(learner) if jnp.issubdtype(leaf.dtype, jnp.floating)}
+        assert floats == {jnp.dtype("float32")}
+        losses[precision] = float(metrics["critic_loss"])
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.02)
+    assert losses["bfloat16"] != losses["float32"]
