@@ -25,6 +25,7 @@ from robot_rl.agents.sac import SAC
 from robot_rl.config import LearnerConfig
 from robot_rl.data.replay import Batch
 from robot_rl.exceptions import ConfigError
+from robot_rl.nets.devices import replicate, split
 from robot_rl.nets.encoder import augment, convolve
 from robot_rl.nets.observation import ObservationSpec
 from tasks.spec import GripperSpec
@@ -76,7 +77,7 @@ class GraspSAC:
 
     def update(self, batch: Batch) -> tuple[GraspSAC, dict[str, Array]]:
         """SAC's update of the arm, and a step of the grasp critic per slice of `batch` (slices, batch, ...)."""
-        return _update(self, batch)
+        return _update(self, split(batch, self.arm.settings.devices))
 
     def policy(self) -> Policy:
         arm = self.arm.policy()
@@ -94,7 +95,8 @@ def _create(s: Settings, hidden: tuple[int, ...], arm: SAC, seed: np.uint32) -> 
 def _update(agent: GraspSAC, batch: Batch) -> tuple[GraspSAC, dict[str, Array]]:
     arm, metrics = agent.arm.update(batch._replace(action=batch.action[..., :-1]))
     new, grasp_metrics = jax.lax.scan(_update_grasp, replace(agent, arm=arm), batch)
-    return accept(agent, new, metrics | jax.tree.map(jnp.mean, grasp_metrics))
+    accepted = accept(agent, new, metrics | jax.tree.map(jnp.mean, grasp_metrics))
+    return replicate(accepted, agent.arm.settings.devices)
 
 
 def _update_grasp(agent: GraspSAC, batch: Batch) -> tuple[GraspSAC, dict[str, Array]]:
