@@ -125,6 +125,6 @@ def _successes(run: Path, cell: Cell, episodes: int) -> int:
     env = RobotEnv(SPEC, cell)
     try:
         policy = newest_policy(RunFolder(run))
-        return evaluate(env, policy_act(policy, SEED), episodes, 1000 + SEED).successes
+        return evaluate(env, policy_act(policy, SEED), episodes, 1000 + SEED).successes or 0
     finally:
         env.close()

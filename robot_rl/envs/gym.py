@@ -167,8 +167,9 @@ def open_gym(name: str, *, film: bool = False) -> GymEnv:
             importlib.import_module(module)  # which registers its environments
         spec = gymnasium.spec(identity)
         wanted: dict[str, Any] = {} if spec.max_episode_steps else {"max_episode_steps": LONGEST}
-        modes = _render_modes(identity) if film else []
-        env = gymnasium.make(identity, **wanted, **({"render_mode": "rgb_array"} if "rgb_array" in modes else {}))
+        if film and "rgb_array" in _render_modes(identity):
+            wanted["render_mode"] = "rgb_array"
+        env = gymnasium.make(identity, **wanted)
     except gymnasium.error.UnregisteredEnv as error:
         raise ConfigError(f"there is no environment {identity!r}; {_near(identity)}.") from error
     except ModuleNotFoundError as error:

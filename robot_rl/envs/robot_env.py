@@ -141,10 +141,10 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         images = self.reading.images
         return images.get(FILM.name, next(iter(images.values()))) if images else None
 
-    def show(self, look: Array | Image) -> Image:
+    def show(self, look: Any) -> Image:
         """A picture of what `look` kept. Raises `RenderingError`."""
         if not isinstance(self.cell, Renderable):
-            return look
+            return np.asarray(look, np.uint8)
         self.cell.set_state_vector(look)
         return self.cell.render(FILM)
 
