@@ -12,12 +12,13 @@ from robot_rl.data.replay import Batch
 
 @runtime_checkable
 class Agent(Protocol):
-    """A pytree of weights, optimiser states and random key."""
+    """A pytree of weights, optimiser states and random key; what it holds is finite, always."""
 
     def update(self, batch: Batch) -> tuple[Self, dict[str, Array]]:
         """One gradient step per slice of `batch`, whose arrays have leading axes (slices, batch).
 
-        Returns the new agent and scalar metrics. The old agent's memory is reused: it must not be used again.
+        Returns the new agent and scalar metrics, of which `refused` is 1 where the update made a number that is not
+        finite: then the new agent is as the old one was. The old one's memory is reused: it must not be used again.
         """
         ...
 

@@ -197,6 +197,22 @@ def test_from_pixels_the_choice_reads_the_critics_features():
     assert policy.act(example, None)[-1] != 1
 
 
+def test_it_learns_and_acts_from_features():
+    """float16 maps of a frozen backbone, two crops of each."""
+    example = EXAMPLE | {"wrist_features": np.zeros((2, 4, 4, 8), np.float16)}
+    learner, data = agent(example), batch(slices=1, size=8)
+    maps = np.random.default_rng(0).normal(size=(1, 8, 2, 4, 4, 8)).astype(np.float16)
+    both = {"wrist_features": maps}
+    before = kept(learner.grasp)
+    learner, metrics = learner.update(
+        data._replace(observation=data.observation | both, next_observation=data.next_observation | both)
+    )
+    assert metrics["refused"] == 0 and np.isfinite(metrics["grasp_loss"])
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), kept(learner.grasp["projection"]), before["projection"])
+    assert all(jax.tree.leaves(moved)) and jax.tree.leaves(moved)
+    assert learner.policy().act(example, None)[-1] in (-1, 0, 1)
+
+
 def test_it_needs_a_gripper_and_single_rewards():
     for example, dim, gripper in ((EXAMPLE, 3, None), (EXAMPLE, 1, GRIPPER), ({"pose": np.zeros(3)}, 3, GRIPPER)):
         with pytest.raises(ConfigError, match="grasp_critic is on, but the task has no gripper"):
