@@ -13,14 +13,14 @@ from robot_rl.data.replay import Batch
 from robot_rl.nets.encoder import convolve
 
 CONFIG = LearnerConfig(critics=2, hidden=(32,), batch=16, learning_rate=1e-3)
-EXAMPLE = {"front": np.zeros((16, 16, 3), np.uint8), "pose": np.zeros(2, np.float32)}
+EXAMPLE = {"front": np.zeros((32, 32, 3), np.uint8), "pose": np.zeros(2, np.float32)}
 
 
 def batch(seed, slices=4, size=16):
     """A dark or a bright image; +1 or -1 for the sign of the action that matches, and the end."""
     rng = np.random.default_rng(seed)
     bright = rng.integers(0, 2, (slices, size))
-    noise = rng.integers(0, 60, (slices, size, 16, 16, 3))
+    noise = rng.integers(0, 60, (slices, size, 32, 32, 3))
     observation = {
         "front": (noise + 150 * bright[..., None, None, None]).astype(np.uint8),
         "pose": np.zeros((slices, size, 2), np.float32),

@@ -15,6 +15,7 @@ from robot_rl.nets.encoder import (
     join_features,
     random_choice,
     random_crop,
+    unfold,
 )
 from robot_rl.nets.observation import ObservationSpec
 
@@ -41,6 +42,16 @@ def test_any_image_size_gives_bounded_features(shape):
     np.testing.assert_array_equal(joined[:, :3], 1)
     assert np.abs(joined[:, 3:]).max() <= 1
     assert not np.allclose(joined[0], joined[1])
+
+
+@pytest.mark.parametrize(("size", "stride"), [(4, 4), (3, 2), (3, 1)])
+@pytest.mark.parametrize("shape", [(16, 16), (17, 30), (3, 5)])
+def test_unfolding_and_a_product_are_the_convolution(size, stride, shape):
+    x, kernel = jax.random.normal(KEY, (2, *shape, 3)), jax.random.normal(KEY, (size, size, 3, 5))
+    expected = jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(unfold(x, size, stride) @ kernel.reshape(-1, 5), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_crops_are_shifts_within_the_pad():
