@@ -13,8 +13,8 @@ from typing import Any
 from robot_rl.exceptions import ConfigError
 from robot_rl.options import Parser
 
-FRAMES, BATCH, LEAST = 50_000, 32, 32
-HELD_OUT, PLAIN = 30, 900
+FRAMES, BATCH, LEAST = 28_000, 32, 32
+HELD_OUT, PLAIN = 20, 900
 """Batches of randomised pictures, and plain pictures of each task, that errors are measured on, at most."""
 
 

@@ -81,26 +81,34 @@ class CompactNet(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Features of uint8 (n, height, width, 3). Raises ValueError for another type, shape or too small a size."""
-        features, _ = self.look(pictures)
+        features, _, _ = self.look(pictures)
         return torch.clamp((features - self.shift) * self.scale, -LIMIT, LIMIT)
 
-    def look(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Features before they are normalised, and points (n, POINTS, 3): column, row, spread; for training."""
+    def look(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """For training: features before they are normalised; points (n, POINTS, 3): column, row, spread; their heat.
+
+        The heat is given as logits (n, POINTS, 1024), by rows of the picture.
+        """
         x = _prepare(pictures)
         early = self.early(x)
         fine = early + self.fine(early)
         middle = self.middle(fine)
         middle = middle + self.mix(middle)
         late = self.late(middle)
-        points = self._points(fine, middle, late)
+        heat = self._heat(fine, middle, late)
+        points = self._points(heat)
         rows = points.transpose(1, 2).reshape(-1, POINT_CHANNELS, 4, 4)
-        return torch.cat([rows, torch.tanh(self.cells(late))], dim=1), points
+        return torch.cat([rows, torch.tanh(self.cells(late))], dim=1), points, heat
 
-    def _points(self, fine: Tensor, middle: Tensor, late: Tensor) -> Tensor:
-        """Heat at a quarter of the picture's size from three scales, and its centres of mass."""
+    def _heat(self, fine: Tensor, middle: Tensor, late: Tensor) -> Tensor:
+        """Logits of heat at a quarter of the picture's size, from three scales."""
         heat = self.heat_middle(middle) + _double(self.heat_late(late))
         heat = self.heat_fine(fine) + _double(heat)
-        moments = torch.softmax(SHARPNESS * heat.flatten(2), dim=2) @ self.grid
+        return SHARPNESS * heat.flatten(2)
+
+    def _points(self, heat: Tensor) -> Tensor:
+        """Centres of mass and spreads."""
+        moments = torch.softmax(heat, dim=2) @ self.grid
         centre, square = moments[..., :2], moments[..., 2]
         spread = torch.sqrt(torch.relu(square - centre.square().sum(2)) + 1e-6)
         return torch.cat([centre, spread[..., None]], dim=2)

@@ -22,6 +22,8 @@ PATTERNS = (1, 2, 4, 8, 16, 64)
 """Patches along each side of a texture: 1 and 8 make stripes, 64 grain."""
 CAMERA_TURN, CAMERA_SHIFT, CAMERA_ZOOM = 0.05, 0.05, 0.05
 """Largest error of a camera's direction, rad, of its place, as part of its distance to the tool, and of its angle."""
+STRANGE = 0.6
+"""Part of a scene's colours that are anything, at most; each picture draws its own part."""
 SHAPES = (
     mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_SPHERE, mujoco.mjtGeom.mjGEOM_CYLINDER,
     mujoco.mjtGeom.mjGEOM_ELLIPSOID, mujoco.mjtGeom.mjGEOM_CAPSULE,
@@ -67,8 +69,10 @@ class Look:
     def draw(self, data: mujoco.MjData, rng: np.random.Generator, near: Array, textures: int = 2) -> None:
         """Another look. near: places (n, 3) that distractors leave free, m. textures: how many change."""
         model, usual = self._model, self._usual
-        model.mat_rgba[:] = _recolour(usual["mat_rgba"], rng)
-        model.geom_rgba[:] = _recolour(usual["geom_rgba"], rng)
+        strange = rng.uniform(0.0, STRANGE)
+        model.mat_rgba[:] = _recolour(usual["mat_rgba"], rng, strange)
+        bare = model.geom_matid < 0  # a colour of its own would hide a shape's material
+        model.geom_rgba[bare] = _recolour(usual["geom_rgba"][bare], rng, strange)
         for texture in rng.choice(self._textures, min(textures, len(self._textures)), replace=False):
             self._paint(int(texture), rng)
         self._light(rng)
@@ -148,10 +152,10 @@ class Look:
 _LIGHT = ("light_diffuse", "light_specular")
 
 
-def _recolour(usual: Array, rng: np.random.Generator) -> Array:
-    """Colours (n, 4): half of them a little beside the usual ones, half anything; what is clear stays so."""
+def _recolour(usual: Array, rng: np.random.Generator, strange: float) -> Array:
+    """Colours (n, 4): a part `strange` of them anything, the others near the usual ones; what is clear stays so."""
     n = len(usual)
-    anything = rng.random((n, 1)) < 0.5
+    anything = rng.random((n, 1)) < strange
     beside = usual[:, :3] * rng.uniform(0.75, 1.25, (n, 1)) + rng.uniform(-0.06, 0.06, (n, 3))
     colours = np.where(anything, rng.random((n, 3)) ** 0.7, beside)
     return np.concatenate([np.clip(colours, 0.02, 1.0), usual[:, 3:]], axis=1)

@@ -80,7 +80,8 @@ def test_a_point_follows_what_it_sees():
     fine[0, 0, 20, 5] = 1.0
     network.heat_fine.weight[:] = 0.0
     network.heat_fine.weight[3, 0] = 50.0
-    column, row, spread = network._points(fine, torch.zeros(1, 64, 16, 16), torch.zeros(1, 96, 8, 8))[0, 3]
+    heat = network._heat(fine, torch.zeros(1, 64, 16, 16), torch.zeros(1, 96, 8, 8))
+    column, row, spread = network._points(heat)[0, 3]
     assert column == pytest.approx((5.5 / 32) * 2 - 1, abs=1e-3)
     assert row == pytest.approx((20.5 / 32) * 2 - 1, abs=1e-3)
     assert spread < 0.01

@@ -10,7 +10,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from robot_rl.exceptions import DataError, GraphError  # noqa: E402
-from robot_rl.perception.pretrain import Plan, Trainer, features_of, losses, pretrain  # noqa: E402
+from robot_rl.perception.compact import CompactNet  # noqa: E402
+from robot_rl.perception.pretrain import Plan, Trainer, features_of, heat_loss, losses, pretrain  # noqa: E402
 from robot_rl.perception.stream import stream  # noqa: E402
 
 pytestmark = pytest.mark.egl
@@ -32,7 +33,7 @@ def test_the_loss_falls_on_a_tiny_set(crew):
     first = own.train(frames)
     for _ in range(39):
         last = own.train(frames)
-    for name in ("points", "pixels", "offsets", "maps"):
+    for name in ("pixels", "offsets", "maps", "heat"):
         assert last[name] < 0.7 * first[name], name
 
 
@@ -51,9 +52,25 @@ def test_the_truth_has_no_loss(crew):
     }
     maps = torch.zeros(8, 32, 3)
     maps[:, :12, :2] = pixels.transpose(1, 2).flatten(1, 2)
-    assert sum(losses(said, maps, frames).values()) < 1e-6
+    heat = torch.zeros(8, 32, 1024)
+    terms = losses(said, maps, heat, frames)
+    assert terms.pop("heat") == pytest.approx(np.log(1024)), "flat heat knows nothing"
+    assert sum(terms.values()) < 1e-6
     said["offsets"] = said["offsets"] + 1
-    assert losses(said, maps, frames)["offsets"] > 0.9
+    assert losses(said, maps, heat, frames)["offsets"] > 0.9
+
+
+def test_heat_is_best_where_its_centre_of_mass_is_the_point():
+    network = CompactNet()
+    wanted = torch.tensor([[0.31, -0.77], [0.99, -0.2]])
+    logits = torch.zeros(2, 1024, requires_grad=True)
+    optimiser = torch.optim.Adam([logits], lr=0.5)
+    for _ in range(100):
+        optimiser.zero_grad()
+        heat_loss(logits, wanted).backward()
+        optimiser.step()
+    centre = network._points(logits.detach()[None])[0, :, :2]
+    assert torch.allclose(centre, wanted.clamp(-1 + 1 / 32, 1 - 1 / 32), atol=0.01)
 
 
 def test_training_goes_on_as_if_it_had_not_stopped(crew, tmp_path):
