@@ -239,7 +239,8 @@ def run_demos(config: RunConfig, task: TaskSpec) -> int:
         env.close()
     written = write_set(folder, schema_of(config), (step for episode in episodes for step in episode))
     print(f"{count} demonstrations, {written.steps:,} steps: {folder}")
-    print(f"train with them: robot-rl train {config.task} --demos {folder}")
+    seen = "" if config.obs == "state" else f" --obs {config.obs}"
+    print(f"train with them: robot-rl train {config.task}{seen} --demos {folder}")
     return 0
 
 
