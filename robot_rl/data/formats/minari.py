@@ -20,20 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from robot_rl.data.formats import hdf5
 from robot_rl.data.formats.arrays import Array, ArrayEpisode, steps_of
-from robot_rl.data.formats.hdf5 import (
-    checked,
-    child,
-    children,
-    damage_is_named,
-    fingerprint,
-    guarded,
-    is_group,
-    leaves,
-    numbers,
-    opened,
-    series,
-)
 from robot_rl.data.formats.intake import Notices, Source, Want, choose, make_schema
 from robot_rl.data.formats.jpeg import jpeg_frames
 from robot_rl.data.formats.mapping import Scale
@@ -62,18 +50,18 @@ def open_minari(path: Path, want: Want) -> Iterator[Source]:
     storage = about.get("data_format", "hdf5")
     if storage != "hdf5":
         raise DataError(f"{path} is stored as {storage!r}, which is not read here; save it with data_format='hdf5'")
-    with opened(folder / MAIN) as file:
-        with damage_is_named(folder / MAIN):
+    with hdf5.opened(folder / MAIN) as file:
+        with hdf5.damage_is_named(folder / MAIN):
             source = _source(file, folder / MAIN, about, want)
         yield source
 
 
 def _source(file: Any, path: Path, about: dict[str, Any], want: Want) -> Source:
-    names = sorted(filter(_is_episode, children(file)), key=lambda name: (len(name), name))
+    names = sorted(filter(_is_episode, hdf5.children(file)), key=lambda name: (len(name), name))
     told = about.get("total_episodes", len(names))
     if not names or told != len(names):
         raise DataError(f"holds {len(names)} episodes where {METADATA} says {told}; it is damaged or cut off")
-    notices, mark = Notices(), fingerprint(path)
+    notices, mark = Notices(), hdf5.fingerprint(path)
     first = _episode(file, names[0], mark)
     chosen = choose(first.columns, want, notices)
     size = first.action.shape[1]
@@ -82,7 +70,7 @@ def _source(file: Any, path: Path, about: dict[str, Any], want: Want) -> Source:
     episodes = (_episode(file, name, mark) for name in names)
     transitions = steps_of(episodes, chosen, scale, 1 / (want.map.rate or RATE), notices)
     steps = about.get("total_steps")
-    return Source(schema, guarded(path, transitions), steps if isinstance(steps, int) else None, notices)
+    return Source(schema, hdf5.guarded(path, transitions), steps if isinstance(steps, int) else None, notices)
 
 
 def _is_episode(name: str) -> bool:
@@ -90,7 +78,7 @@ def _is_episode(name: str) -> bool:
 
 
 def _metadata(path: Path) -> dict[str, Any]:
-    with damage_is_named(path):
+    with hdf5.damage_is_named(path):
         content = json.loads(path.read_text())
         if not isinstance(content, dict):
             raise DataError("it holds no mapping")
@@ -127,22 +115,22 @@ def _scale(about: dict[str, Any], asked: Scale, size: int, notices: Notices) -> 
 
 
 def _episode(file: Any, name: str, mark: str) -> ArrayEpisode:
-    group = child(file, name)
-    action = child(group, "actions")
-    if is_group(action):
+    group = hdf5.child(file, name)
+    action = hdf5.child(group, "actions")
+    if hdf5.is_group(action):
         raise DataError(
-            f"'{name}' has actions in several parts ({', '.join(children(action))}); one array is read here"
+            f"'{name}' has actions in several parts ({', '.join(hdf5.children(action))}); one array is read here"
         )
-    action = checked(action)
+    action = hdf5.checked(action)
     if action.ndim != 2 or action.dtype.kind != "f" or not 0 < action.shape[1] <= 1000:
         raise DataError(f"'{name}' has actions of {action.dtype} {action.shape}, not continuous ones (n, dim)")
-    observations = child(group, "observations")
-    if not is_group(observations) and _seen(observations) is None:
+    observations = hdf5.child(group, "observations")
+    if not hdf5.is_group(observations) and _seen(observations) is None:
         raise DataError(f"'{name}' observes {observations.dtype} {observations.shape}, neither numbers nor pictures")
     observation: dict[str, Array] = (
-        leaves(observations, _seen) if is_group(observations) else {"observation": _seen(observations)}
+        hdf5.leaves(observations, _seen) if hdf5.is_group(observations) else {"observation": _seen(observations)}
     )
-    columns = {key: series(group, key) for key in ("rewards", "terminations", "truncations")}
+    columns = {key: hdf5.series(group, key) for key in ("rewards", "terminations", "truncations")}
     for key, values in columns.items():
         if values is None or len(values) != action.shape[0]:
             found = "no" if values is None else len(values)
@@ -161,14 +149,14 @@ def _episode(file: Any, name: str, mark: str) -> ArrayEpisode:
 
 def _seen(array: Any) -> Any:
     """An observation's array: its numbers, or the pictures that it holds as JPEG."""
-    frames = jpeg_frames(checked(array))
-    return frames if frames is not None else numbers(array)
+    frames = jpeg_frames(hdf5.checked(array))
+    return frames if frames is not None else hdf5.numbers(array)
 
 
 def _success(group: Any, count: int) -> Any:
     """What the environment's info said, where the storage has it as numbers: (n,) or, with the reset's, (n + 1,)."""
-    infos = group["infos"] if "infos" in children(group) else None
-    values = series(infos, "success") if infos is not None and is_group(infos) else None
+    infos = group["infos"] if "infos" in hdf5.children(group) else None
+    values = hdf5.series(infos, "success") if infos is not None and hdf5.is_group(infos) else None
     if values is None or len(values) not in (count, count + 1):
         return np.zeros(count, bool)
     return values[-count:] != 0 if count else np.zeros(0, bool)

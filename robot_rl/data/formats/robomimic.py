@@ -20,20 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from robot_rl.data.formats import hdf5
 from robot_rl.data.formats.arrays import ArrayEpisode, steps_of
-from robot_rl.data.formats.hdf5 import (
-    checked,
-    child,
-    children,
-    damage_is_named,
-    fingerprint,
-    guarded,
-    is_group,
-    leaves,
-    numbers,
-    opened,
-    series,
-)
 from robot_rl.data.formats.intake import Notices, Source, Want, choose, make_schema
 from robot_rl.data.schema import Schema
 from robot_rl.exceptions import DataError
@@ -44,26 +32,26 @@ RATE = 20.0
 
 def is_robomimic(path: Path) -> bool:
     """Whether an HDF5 file has robomimic's layout. Raises `DataError` where it cannot be read."""
-    with opened(path) as file, damage_is_named(path):
-        data = file["data"] if "data" in children(file) else None
-        return data is not None and is_group(data) and any(map(_is_demo, children(data)))
+    with hdf5.opened(path) as file, hdf5.damage_is_named(path):
+        data = file["data"] if "data" in hdf5.children(file) else None
+        return data is not None and hdf5.is_group(data) and any(map(_is_demo, hdf5.children(data)))
 
 
 @contextmanager
 def open_robomimic(path: Path, want: Want) -> Iterator[Source]:
     """A file's demonstrations, streamed. Raises `DataError`."""
-    with opened(path) as file:
-        with damage_is_named(path):
+    with hdf5.opened(path) as file:
+        with hdf5.damage_is_named(path):
             source = _source(file, path, want)
         yield source
 
 
 def _source(file: Any, path: Path, want: Want) -> Source:
-    data = child(file, "data")
-    names = sorted(filter(_is_demo, children(data)), key=lambda name: (len(name), name))
+    data = hdf5.child(file, "data")
+    names = sorted(filter(_is_demo, hdf5.children(data)), key=lambda name: (len(name), name))
     if not names:
         raise DataError("'data' holds no demonstration (demo_0, demo_1, ...)")
-    notices, mark, about = Notices(), fingerprint(path), _env_args(data)
+    notices, mark, about = Notices(), hdf5.fingerprint(path), _env_args(data)
     first = _episode(data, names[0], mark, Notices())
     want = _as_exported(data, first, want)
     chosen = choose(first.columns, want, notices)
@@ -71,7 +59,7 @@ def _source(file: Any, path: Path, want: Want) -> Source:
     episodes = (_episode(data, name, mark, notices) for name in names)
     transitions = steps_of(episodes, chosen, want.map.scale, 1 / (want.map.rate or _rate(about)), notices)
     steps = sum(int(data[name].attrs.get("num_samples", 0)) for name in names)
-    return Source(schema, guarded(path, transitions), steps, notices)
+    return Source(schema, hdf5.guarded(path, transitions), steps, notices)
 
 
 def _as_exported(data: Any, episode: ArrayEpisode, want: Want) -> Want:
@@ -109,16 +97,16 @@ def _rate(about: dict[str, Any]) -> float:
 
 
 def _episode(data: Any, name: str, mark: str, notices: Notices) -> ArrayEpisode:
-    demo = child(data, name)
-    if not is_group(demo):
+    demo = hdf5.child(data, name)
+    if not hdf5.is_group(demo):
         raise DataError(f"'{name}' is no group")
-    action = checked(child(demo, "actions"))
+    action = hdf5.checked(hdf5.child(demo, "actions"))
     if action.ndim != 2 or action.dtype.kind not in "fiu" or not 0 < action.shape[1] <= 1000:
         raise DataError(f"'{name}' has actions of {action.dtype} {action.shape}, not numbers (n, dim)")
     count, told = action.shape[0], demo.attrs.get("num_samples", action.shape[0])
     if int(told) != count:
         raise DataError(f"'{name}' has {count} actions, but says num_samples = {told}; it is cut off")
-    reward, dones = series(demo, "rewards"), series(demo, "dones")
+    reward, dones = hdf5.series(demo, "rewards"), hdf5.series(demo, "dones")
     if reward is None:
         notices.add("{} demonstrations have no rewards: 0 is taken")
         reward = np.zeros(count)
@@ -127,13 +115,13 @@ def _episode(data: Any, name: str, mark: str, notices: Notices) -> ArrayEpisode:
         dones = np.zeros(count)
     if len(reward) != count or len(dones) != count:
         raise DataError(f"'{name}' has {count} actions, {len(reward)} rewards and {len(dones)} dones; it is cut off")
-    ended, names = dones != 0, children(demo)
+    ended, names = dones != 0, hdf5.children(demo)
     if "obs" not in names:
         raise DataError(f"'{name}' has no observations; extract them with robomimic's dataset_states_to_obs.py")
     return ArrayEpisode(
         name=f"{mark}/{name}",
-        observation=leaves(demo["obs"], numbers),
-        following=leaves(demo["next_obs"], numbers) if "next_obs" in names else None,
+        observation=hdf5.leaves(demo["obs"], hdf5.numbers),
+        following=hdf5.leaves(demo["next_obs"], hdf5.numbers) if "next_obs" in names else None,
         action=action,
         reward=reward.astype(np.float64),
         terminated=ended,
