@@ -76,3 +76,29 @@ def test_a_message_with_a_good_checksum_must_still_make_sense(change):
     message = safetensors.numpy.save(arrays, {"policy": json.dumps(facts)})
     with pytest.raises(DataError):
         policy_from_bytes(message)
+
+
+FEATURES = {"pose": np.zeros(3, np.float32), "front_features": np.ones((2, 4, 4, 8), np.float16)}
+
+
+def test_a_policy_from_features_travels_and_acts_on_the_plain_frame():
+    policy, _ = policy_from_bytes(make_agent("rlpd", SMALL, FEATURES, 2, 0).policy().to_bytes(1))
+    action = policy.act(FEATURES, None)
+    seen = {name: value.copy() for name, value in FEATURES.items()}
+    seen["front_features"][1] = 7
+    np.testing.assert_array_equal(policy.act(seen, None), action)
+    seen["front_features"][0, 0] = 7
+    assert not np.array_equal(policy.act(seen, None), action)
+    with pytest.raises(DataError, match="made for float16"):
+        policy.act(FEATURES | {"front_features": np.ones((1, 4, 4, 8), np.float16)}, None)
+
+
+def test_a_message_from_before_features_is_read():
+    arrays = safetensors.numpy.load(MESSAGE)
+    header = json.loads(MESSAGE[8 : 8 + int.from_bytes(MESSAGE[:8], "little")])
+    facts = json.loads(header["__metadata__"]["policy"])
+    del facts["sha256"], facts["observation"]["features"]
+    old = safetensors.numpy.save(arrays, {"policy": json.dumps(facts | {"sha256": _digest(facts, arrays)})})
+    policy, version = policy_from_bytes(old)
+    assert version == 7 and policy.spec == POLICY.spec
+    np.testing.assert_array_equal(policy.act(OBSERVATION, None), POLICY.act(OBSERVATION, None))
