@@ -86,6 +86,11 @@ def _add_learning(command: Callable[[str, str, Any, str], Parser]) -> None:
     part.add_argument("--kept", action="store_true", help="each policy kept on the way (learner.keep_every), in turn")
     add_run_options(part, ("cell", "robot", "clock"))
 
+    part = command("compare", "RUN...", compare, "compare runs, the seeds of a configuration together, with intervals")
+    part.add_argument("runs", metavar="RUN", nargs="+", help="run folders")
+    part.add_argument("--out", metavar="FILE", default="compare.png", help="the plot (compare.png)")
+    part.add_argument("--json", action="store_true", help="print one JSON object")
+
     part = command("demos", "TASK", demos, "record demonstrations with a task's scripted expert")
     part.add_argument("task", metavar="TASK", help="`robot-rl tasks` lists them")
     add_run_options(part, ("cell", "robot", "clock", "obs", "demos", "seed", "run"))
@@ -202,12 +207,12 @@ def train(options: argparse.Namespace) -> int:
     if options.print_config:
         print(to_yaml(config), end="")
         return 0
-    from robot_rl.commands import check_transport, run_training
+    from robot_rl.commands import check_transport, describe, run_training
 
     _check(config, run)
     check_transport(config)
     if options.dry_run:
-        _describe(config, run)
+        describe(config, run)
         return 0
     return run_training(config, run)
 
@@ -259,25 +264,6 @@ def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> tuple[Run
     return run, config
 
 
-def _describe(config: RunConfig, run: RunFolder) -> None:
-    """What a run would do; checks what can be checked without starting it, and without touching a robot."""
-    from robot_rl.problem import problem_of
-
-    problem = problem_of(config)
-    print(f"task        {problem.name}: {problem.summary}")
-    print(f"agent       {config.agent} on {config.obs}, {config.steps:,} steps, seed {config.seed}")
-    for name, fact in problem.facts(config).items():
-        print(f"{name:<12}{fact}")
-    print(f"demos       {config.demos}")
-    print(f"transport   {config.transport}, {config.clock}")
-    if config.transport == "ros":
-        from robot_rl.commands import node_names
-
-        print(f"nodes       {', '.join(node_names(config))}")
-    print(f"run folder  {run.path}{' (goes on)' if config.resume else ''}")
-    print("nothing was started or written: this is a dry run")
-
-
 def evaluate(options: argparse.Namespace) -> int:
     """`robot-rl eval RUN`."""
     from pathlib import Path
@@ -299,6 +285,15 @@ def evaluate(options: argparse.Namespace) -> int:
         kept=options.kept,
         as_json=options.json,
     )
+
+
+def compare(options: argparse.Namespace) -> int:
+    """`robot-rl compare RUN...`."""
+    from pathlib import Path
+
+    from robot_rl.compare import compare as run_comparison
+
+    return run_comparison(options.runs, Path(options.out), as_json=options.json)
 
 
 def demos(options: argparse.Namespace) -> int:

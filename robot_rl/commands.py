@@ -133,6 +133,23 @@ def node_names(config: RunConfig) -> list[str]:
     return [node.name for node in graph(config)]
 
 
+def describe(config: RunConfig, run: RunFolder) -> None:
+    """What a run would do; checks what can be checked without starting it, and without touching a robot."""
+    from robot_rl.problem import problem_of
+
+    problem = problem_of(config)
+    print(f"task        {problem.name}: {problem.summary}")
+    print(f"agent       {config.agent} on {config.obs}, {config.steps:,} steps, seed {config.seed}")
+    for name, fact in problem.facts(config).items():
+        print(f"{name:<12}{fact}")
+    print(f"demos       {config.demos}")
+    print(f"transport   {config.transport}, {config.clock}")
+    if config.transport == "ros":
+        print(f"nodes       {', '.join(node_names(config))}")
+    print(f"run folder  {run.path}{' (goes on)' if config.resume else ''}")
+    print("nothing was started or written: this is a dry run")
+
+
 def run_evaluation(
     run: RunFolder,
     config: RunConfig,
