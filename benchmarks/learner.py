@@ -1,10 +1,14 @@
-"""What learning and acting cost on one thread: `python -m benchmarks.learner [--json]`.
+"""What learning and acting cost: `python -m benchmarks.learner [--json]`.
 
-Targets are the lower ends of what a first study of the same algorithm needed on two cores.
+Updates per second stand beside an update written out as SERL's code makes it, and beside plain products of 256 x 256
+matrices with as many floating-point operations, all in turns in one run, since machines are shared. Targets in ms are
+the lower ends of what a first study of the same algorithm needed on two cores.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import statistics
 import tempfile
 import threading
@@ -14,19 +18,29 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.common import Figure, at_most, main, progress
+from benchmarks import serl_baseline
+from benchmarks.common import Figure, at_least, at_most, main, progress
 from robot_rl.agents import policy_from_bytes
+from robot_rl.agents.policy import Policy
+from robot_rl.agents.sac import SAC, _update_actor, _update_critic
 from robot_rl.config import LearnerConfig, RunConfig
+from robot_rl.data.replay import Batch
 from robot_rl.data.transition import Observation, Transition
 from robot_rl.learner import Learner
 from robot_rl.nets.compile import use_one_thread
+from robot_rl.nets.observation import ObservationSpec
 
 ACTIONS = 6
 SIZES = {"error": 6, "pose": 9, "twist": 6, "wrench": 6}
 STUDY = {(2, 128): 22.0, (4, 128): 42.0, (10, 128): 104.0, (10, 256): 220.0}
 """ms for four updates of (critics, batch)."""
+UTD = 8
+SIZES_OF_UPDATES = ((10, 256), (2, 256), (2, 128))
+"""(critics, batch); the first is the one with targets."""
+WIDTH = 256
 
 
 def observation(rng: np.random.Generator) -> Observation:
@@ -76,6 +90,175 @@ def update_figures(steps: list[Transition], repeats: int) -> list[Figure]:
     return figures
 
 
+def speed_figures(repeats: int) -> list[Figure]:
+    """Critic updates a second at UTD 8, sampling apart, beside SERL's way and beside plain matrix products."""
+    figures = []
+    for critics, size in SIZES_OF_UPDATES:
+        progress(f"{critics} critics, batch {size}, beside the written-out baseline and matrix products")
+        batch = jax.device_put(draw_batch(size))
+        agent = make_sac(critics, size)
+        flops = flops_by_hand(critics, size)
+        times = in_turns(contestants(agent, critics, size, batch, flops), repeats)
+        ours, serl, lean, products = (UTD / times[name] for name in ("ours", "serl", "lean", "products"))
+        asked = (critics, size) == SIZES_OF_UPDATES[0]
+        name = f"{critics}_critics_batch_{size}_utd_{UTD}"
+        beside = {"peer": "SERL's update, written out", "peer_value": serl}
+        figures += [
+            Figure(f"critic_updates_{name}", ours, "1/s", ratio=ours / serl, **beside),
+            ratio(f"speed_over_serl_{name}", ours / serl, 4.0 if asked else None),
+            ratio(f"speed_over_serl_with_one_adam_{name}", ours / lean, None),
+            ratio(f"speed_over_matrix_products_{name}", ours / products, 0.5 if asked else None),
+            Figure(f"flops_by_hand_{name}", flops / UTD / 1e9, "GFLOP/update"),
+            Figure(f"flops_by_xla_{name}", flops_by_xla(make_sac(critics, size), batch) / UTD / 1e9, "GFLOP/update"),
+            Figure(f"rate_{name}", flops / UTD * ours / 1e9, "GFLOP/s"),
+        ]
+    return figures
+
+
+def ratio(name: str, value: float, target: float | None) -> Figure:
+    return Figure(name, value, "times") if target is None else at_least(name, value, "times", target)
+
+
+def make_sac(critics: int, size: int) -> SAC:
+    spec = ObservationSpec.of(observation(np.random.default_rng(0)))
+    return SAC.create(LearnerConfig(critics=critics, batch=size), spec, ACTIONS, 0)
+
+
+def draw_batch(size: int) -> Batch:
+    """UTD slices of random numbers."""
+    rng = np.random.default_rng(0)
+
+    def draw(*shape: int) -> np.ndarray:
+        return rng.normal(size=(UTD, size, *shape)).astype(np.float32)
+
+    seen, following = ({name: draw(count) for name, count in SIZES.items()} for _ in range(2))
+    zeros = np.zeros((UTD, size), np.float32)
+    return Batch(seen, np.tanh(draw(ACTIONS)), draw(), zeros, zeros + np.float32(0.97), following)
+
+
+def contestants(agent: SAC, critics: int, size: int, batch: Batch, flops: float) -> dict[str, Callable[[], Any]]:
+    """What is timed in turns: each makes UTD critic updates and one of the actor, or as many operations."""
+    states = {"ours": agent}
+    states |= {
+        name: serl_baseline.create(make_sac(critics, size), everything=name == "serl") for name in ("serl", "lean")
+    }
+    count = round(flops / (2 * WIDTH**3))
+    kernels = jnp.full((8, WIDTH, WIDTH), 1 / WIDTH)
+
+    def ours() -> Any:
+        states["ours"], _ = states["ours"].update(batch)
+        return states["ours"]
+
+    def baseline(name: str) -> Any:
+        states[name] = serl_baseline.update(states[name], batch, everything=name == "serl")
+        return states[name]
+
+    @jax.jit
+    def products(x: Any) -> Any:
+        def eight(x: Any, _: None) -> tuple[Any, None]:
+            for kernel in kernels:
+                x = x @ kernel
+            return x, None
+
+        return jax.lax.scan(eight, x, None, length=max(1, round(count / 8)))[0]
+
+    x = jnp.ones((WIDTH, WIDTH))
+    return {
+        "ours": ours,
+        "serl": lambda: baseline("serl"),
+        "lean": lambda: baseline("lean"),
+        "products": lambda: products(x),
+    }
+
+
+def in_turns(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
+    """Median seconds of each, all in every turn, so that what else the machine does meets all alike."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(repeats + 2):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            jax.block_until_ready(call())
+            if turn >= 2:  # the first compile and warm up
+                times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def flops_by_hand(critics: int, size: int, subset: int = 2) -> float:
+    """Of the products alone, for UTD critic updates and one of the actor. A product's backward pass is two more."""
+    seen, width = sum(SIZES.values()), LearnerConfig().hidden[0]
+    first, second, last = (2 * size * width * n for n in (seen + ACTIONS, width, 1))
+    actor = 2 * size * width * (seen + width + 2 * ACTIONS)
+    values = first + second + last
+    critic_step = actor + subset * values + critics * (3 * values - first)
+    actor_step = 3 * actor - 2 * size * width * seen + 2 * critics * values
+    return float(UTD * critic_step + actor_step)
+
+
+def flops_by_xla(agent: SAC, batch: Batch) -> float:
+    """XLA's own count of the same, element-wise operations included."""
+    one = jax.tree.map(lambda leaf: leaf[0], batch)
+    critic, actor = (
+        jax.jit(step).lower(agent, one).cost_analysis()["flops"] for step in (_update_critic, _update_actor)
+    )
+    return float(UTD * critic + actor)
+
+
+def latency_figures(steps: list[Transition], repeats: int) -> list[Figure]:
+    """Acting from state alone, beside a learner's thread, and beside a learner's process, niced as its node is."""
+    progress("latency of acting")
+    learner = make_learner(2, 128, steps)
+    policy, _ = policy_from_bytes(learner.policy_bytes())
+    calls = 50 * repeats
+    figures = latencies("alone", policy, steps[0].observation, calls, None)
+    done = threading.Event()
+    thread = threading.Thread(target=learn, args=(learner, done))
+    thread.start()
+    figures += latencies("beside_a_learner_thread", policy, steps[0].observation, calls, 5.0)
+    done.set()
+    thread.join()
+    context = multiprocessing.get_context("spawn")
+    started, stop = context.Event(), context.Event()
+    process = context.Process(target=learn_in_a_process, args=(started, stop))
+    process.start()
+    if not started.wait(300):
+        raise TimeoutError("the learner's process did not start")
+    figures += latencies("beside_a_learner_process", policy, steps[0].observation, calls, 5.0)
+    stop.set()
+    process.join()
+    return figures
+
+
+def learn(learner: Learner, done: Any) -> None:
+    """Make updates until `done`, or until all experience has been used."""
+    while not done.is_set() and learner.ready():
+        learner.update_block()
+
+
+def learn_in_a_process(started: Any, stop: Any) -> None:
+    os.nice(10)
+    use_one_thread()
+    steps = transitions(500)
+    learner = make_learner(10, 256, steps)
+    started.set()
+    while not stop.is_set():
+        if not learner.ready():
+            learner = make_learner(10, 256, steps)
+        learner.update_block()
+
+
+def latencies(where: str, policy: Policy, seen: Observation, calls: int, target: float | None) -> list[Figure]:
+    """p50 and p99 of one action, drawn, at a 100 Hz rhythm in which other threads get their turn."""
+    key, times = jax.random.PRNGKey(0), []
+    for _ in range(calls):
+        started = time.perf_counter()
+        policy.act(seen, key)
+        times.append(1e3 * (time.perf_counter() - started))
+        time.sleep(0.01)
+    p50, p99 = (float(np.percentile(times[1:], q)) for q in (50, 99))
+    last = Figure(f"act_p99_{where}", p99, "ms") if target is None else at_most(f"act_p99_{where}", p99, "ms", target)
+    return [Figure(f"act_p50_{where}", p50, "ms"), last]
+
+
 def other_figures(steps: list[Transition], repeats: int) -> list[Figure]:
     """Acting, also beside a learner that works, and handing over weights."""
     progress("acting and handing over")
@@ -89,12 +272,7 @@ def other_figures(steps: list[Transition], repeats: int) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         save = median_ms(lambda: learner.save(Path(folder)), repeats)
     done = threading.Event()
-
-    def learn() -> None:
-        while not done.is_set() and learner.ready():
-            learner.update_block()
-
-    thread = threading.Thread(target=learn)
+    thread = threading.Thread(target=learn, args=(learner, done))
     thread.start()
     beside = median_ms(lambda: policy.act(seen, key), 20 * repeats)
     done.set()
@@ -111,8 +289,8 @@ def other_figures(steps: list[Transition], repeats: int) -> list[Figure]:
 def measure(quick: bool) -> list[Figure]:
     repeats = 10 if quick else 40
     use_one_thread()
-    figures = update_figures(transitions(1000), repeats)
-    return figures + other_figures(transitions(5000), repeats)
+    figures = speed_figures(repeats) + update_figures(transitions(1000), repeats)
+    return figures + other_figures(transitions(5000), repeats) + latency_figures(transitions(5000), repeats)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jax
 
-from robot_rl.nets.compile import enable_compile_cache
+from robot_rl.nets.compile import enable_compile_cache, take_memory_as_needed
 
 VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 SCRIPT = """
@@ -33,3 +33,13 @@ def test_jaxs_own_variable_says_where_else(tmp_path: Path, monkeypatch):
     assert enable_compile_cache() == tmp_path / "mine"
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "mine")
     enable_compile_cache(Path(before) if before else None)
+
+
+def test_memory_is_taken_as_needed_unless_a_person_said_otherwise(monkeypatch):
+    name = "XLA_PYTHON_CLIENT_PREALLOCATE"
+    monkeypatch.setenv(name, "true")
+    take_memory_as_needed()
+    assert os.environ[name] == "true"
+    monkeypatch.delenv(name)
+    take_memory_as_needed()
+    assert os.environ[name] == "false"
