@@ -22,14 +22,13 @@ from numpy.typing import NDArray
 
 import tasks
 from robot_rl.actors import journal_folder, names
-from robot_rl.cells import task_of
+from robot_rl.cells import observer_of, task_of
 from robot_rl.config import RunConfig, effective
 from robot_rl.data.journal import Journal, JournalReader
 from robot_rl.data.label import Record
 from robot_rl.data.replay import Batch
 from robot_rl.data.schema import Schema
 from robot_rl.data.transition import Observation, Transition
-from robot_rl.envs.observation import Observer
 from robot_rl.exceptions import NetworkGone, RobotRLError
 from robot_rl.experience import Records
 from robot_rl.graph import whole_graph
@@ -148,7 +147,7 @@ class IdleLearner(Learner):
 
 def make_idle_learner(config: RunConfig, run: RunFolder) -> IdleLearner:
     """From the newest checkpoint that can be used, else new."""
-    observer, size = Observer(task_of(config), config.obs), task_of(config).action_dim
+    observer, size = observer_of(config), task_of(config).action_dim
 
     def make(demos: Records | None) -> Learner:
         return IdleLearner(config, observer.example(), size, demos, replay=run.replay)

@@ -109,6 +109,7 @@ class Reading:
     """All that a cell knows at one tick.
 
     tick: control steps since the cell was started. images: camera name -> (h, w, 3) uint8.
+    features: camera name -> float16 maps of its frame, where something in the cell looks at pictures.
     sim: what only a simulator knows (SI); for rewards, experts and evaluation, never for a policy.
     safety: state of the filter (`hold`, `track`, `frozen`, `ramp`, `latched`), `reason` of a latch.
     """
@@ -118,6 +119,7 @@ class Reading:
     arm: ArmState
     gripper: GripperState | None = None
     images: Mapping[str, Image] = field(default_factory=dict)
+    features: Mapping[str, NDArray[np.float16]] = field(default_factory=dict)
     sim: Mapping[str, Array] = field(default_factory=dict)
     safety: str = "track"
     reason: str = ""

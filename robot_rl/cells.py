@@ -21,6 +21,8 @@ from tasks.spec import CameraSpec, TaskSpec
 if TYPE_CHECKING:
     from controllers.interface import Backend
     from robot_rl.envs import RobotEnv
+    from robot_rl.envs.observation import Observer
+    from robot_rl.perception import Encoder
 
 TWIN = CellConfig("twin", "twin", clock="lockstep")
 """The cell of a run that names none: the twin, with all that the task wants."""
@@ -40,7 +42,7 @@ def task_of(config: RunConfig) -> TaskSpec:
 def _task_in(name: str, obs: str, text: str) -> TaskSpec:
     """text: of the cell. Kept, since finding an arm's joint angles takes a second."""
     cell, task = build(CellConfig, yaml.safe_load(text), "cell"), tasks.load(name)
-    if obs == "pixels":
+    if obs != "state":
         need_cameras(cell, [camera.name for camera in task.cameras])
     task = fit(cell, task)
     if cell.robot != "twin":
@@ -67,8 +69,44 @@ def open_env(config: RunConfig, *, seed: int | None = None) -> RobotEnv:
     from robot_rl.envs import RobotEnv
 
     task = task_of(config)
-    cameras = task.cameras if config.obs == "pixels" else ()
-    return RobotEnv(task, open_backend(config, task, seed=seed, cameras=cameras), obs=config.obs)
+    cameras = task.cameras if config.obs != "state" else ()
+    perception = open_perception(config)
+    backend = open_backend(config, task, seed=seed, cameras=cameras)
+    return RobotEnv(task, backend, observer=observer_of(config), perception=perception)
+
+
+def observer_of(config: RunConfig) -> Observer:
+    """What the run's policy sees."""
+    from robot_rl.envs.observation import Observer
+
+    return Observer(task_of(config), config.obs, crops=config.crops, backbone_id=config.backbone_id)
+
+
+def open_perception(config: RunConfig) -> Encoder | None:
+    """What looks at the run's pictures; None where nothing does.
+
+    Raises `ConfigError` where its weights are not those that the run began with.
+    """
+    if config.obs != "features":
+        return None
+    from robot_rl.perception.encoder import Perception
+
+    perception = Perception(config.backbone, config.crops, seed=config.seed)
+    if config.backbone_id not in ("", perception.fingerprint):
+        raise ConfigError(
+            f"backbone {config.backbone} now has the weights {perception.fingerprint}, and the run began with "
+            f"{config.backbone_id}; bring those back, or begin a new run."
+        )
+    return perception
+
+
+def with_backbone(config: RunConfig) -> RunConfig:
+    """The configuration with the weights of its backbone named, where it has one. Raises `ConfigError`."""
+    if config.obs != "features" or config.backbone_id:
+        return config
+    from robot_rl.perception.backbone import fingerprint, open_backbone
+
+    return dataclasses.replace(config, backbone_id=fingerprint(open_backbone(config.backbone)))
 
 
 def _refuse_simulated(obs: str, cell: CellConfig, task: TaskSpec) -> None:
@@ -77,7 +115,7 @@ def _refuse_simulated(obs: str, cell: CellConfig, task: TaskSpec) -> None:
     if privileged and obs == "state":
         raise ConfigError(
             f"task {task.name} shows the policy {privileged}, which cell {cell.name} ({cell.robot}) cannot measure; "
-            "use --obs pixels, or --robot twin."
+            "use --obs features or pixels, or --robot twin."
         )
     if needs_simulator(task.reward, task):
         raise ConfigError(

@@ -178,6 +178,7 @@ def prepare(arguments: list[str]) -> RunFolder:
     """
     options = _parse(["train", *arguments])
     run, config = _configure(options)
+    config = _with_backbone(config)
     _check(config, run)
     if config.resume:
         save_config(config, run.config_file)
@@ -209,12 +210,22 @@ def train(options: argparse.Namespace) -> int:
         return 0
     from robot_rl.commands import check_transport, describe, run_training
 
+    config = _with_backbone(config)
     _check(config, run)
     check_transport(config)
     if options.dry_run:
         describe(config, run)
         return 0
     return run_training(config, run)
+
+
+def _with_backbone(config: RunConfig) -> RunConfig:
+    """The configuration with the weights of its backbone named."""
+    if config.obs != "features":
+        return config
+    from robot_rl.cells import with_backbone
+
+    return with_backbone(config)
 
 
 def _check(config: RunConfig, run: RunFolder) -> None:
@@ -306,7 +317,7 @@ def demos(options: argparse.Namespace) -> int:
         raise ConfigError(f"--demos is {config.demos!r}, but must be a whole number of at least 1.")
     from robot_rl.cells import task_of
 
-    return run_demos(config, task_of(config))
+    return run_demos(_with_backbone(config), task_of(config))
 
 
 def list_tasks(options: argparse.Namespace) -> int:

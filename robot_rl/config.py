@@ -71,7 +71,12 @@ class RunConfig:
         "lockstep", "lockstep: reproducible, as fast as the machine; realtime: wall clock"
     )
     agent: Literal["rlpd", "sac", "bc"] = option("rlpd", "the learning algorithm")
-    obs: Literal["state", "pixels"] = option("state", "what the policy sees")
+    obs: Literal["state", "pixels", "features"] = option(
+        "state", "what the policy sees; features: pictures through a frozen backbone"
+    )
+    backbone: str = option("compact", "for features: compact (ours), a file of robot-rl pretrain, timm:NAME or hf:NAME")
+    crops: int = option(4, "for features: how many variations of each frame are kept, the frame itself first")
+    backbone_id: str = option("", "for features: which weights; found when a run begins, and checked from then on")
     reward: Literal["task"] = option("task", "where the reward comes from")
     demos: str = option("20", "demonstrations: how many the task's expert records, or a recorded set's path")
     imported: tuple[str, ...] = option((), "folders of recorded sets, drawn from beside the demonstrations")
@@ -161,6 +166,7 @@ def validate(config: RunConfig) -> None:
     if config.agent == "bc" and config.steps:
         raise ConfigError(f"steps is {config.steps}, but agent bc learns from demonstrations alone; leave it out.")
     _check_range("seed", config.seed, 0, 2**32 - 1)
+    _check_range("crops", config.crops, 1, 4)
     _validate_actors(config)
     if not config.demos.isdigit() and not Path(config.demos).exists():
         raise ConfigError(f"demos is {config.demos!r}, which is neither a number nor a path that exists.")

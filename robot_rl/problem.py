@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from robot_rl.cells import check_cell, open_backend, open_env, task_of
+from robot_rl.cells import check_cell, observer_of, open_backend, open_env, task_of
 from robot_rl.config import GYM, RunConfig
 from robot_rl.data.schema import Schema
 from robot_rl.data.transition import Observation
 from robot_rl.envs import gym
 from robot_rl.envs.environment import Environment
-from robot_rl.envs.observation import Observer
 from tasks.spec import GripperSpec
 
 
@@ -55,7 +54,7 @@ class RobotProblem:
 
     def __init__(self, config: RunConfig) -> None:
         self._task = task_of(config)
-        self._observer = Observer(self._task, config.obs)
+        self._observer = observer_of(config)
         self.name, self.summary = self._task.name, self._task.summary
         self.action_dim, self.gripper = self._task.action_dim, self._task.gripper
 

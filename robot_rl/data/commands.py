@@ -284,6 +284,8 @@ def _use(folder: Path) -> str:
     for obs in ("state", "pixels") if schema.task in tasks.names() else ():
         if Observer(tasks.load(schema.task), obs).schema() == schema:
             return f"train with them: robot-rl train {schema.task} --obs {obs} --demos {folder}"
+    if schema.task in tasks.names() and any(field.dtype == "float16" for field in schema.observation):
+        return f"train with them, by the same backbone: robot-rl train {schema.task} --obs features --demos {folder}"
     return "to train with them, import with --task TASK: their names, shapes and actions must be the task's"
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tasks
+from robot_rl.envs.observation import Observer
 from robot_rl.envs.reset import FreshReset, ScriptedReset
 from robot_rl.envs.robot_env import RobotEnv
 from robot_rl.exceptions import ConfigError
 from tasks.spec import TaskSpec
 
 ROBOTS = ("twin",)
-OBSERVATIONS = ("state", "pixels")
+OBSERVATIONS = ("state", "pixels", "features")
 
 
 def make(
@@ -40,6 +41,12 @@ def make_env(task: TaskSpec, *, obs: str = "state", seed: int = 0, fresh: bool =
     """
     from controllers.twin import TwinCell
 
-    cell = TwinCell(task, seed=seed, cameras=task.cameras if obs == "pixels" else ())
+    perception = None
+    if obs == "features":
+        from robot_rl.perception.encoder import Perception
+
+        perception = Perception(seed=seed)
+    cell = TwinCell(task, seed=seed, cameras=task.cameras if obs != "state" else ())
     scripted = ScriptedReset(task)
-    return RobotEnv(task, cell, reset=FreshReset(scripted) if fresh else scripted, obs=obs)
+    reset = FreshReset(scripted) if fresh else scripted
+    return RobotEnv(task, cell, reset=reset, observer=Observer(task, obs), perception=perception)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from controllers import spatial
 from controllers.interface import Reading
 from robot_rl.data.schema import Schema
+from robot_rl.perception import FEATURES
 from tasks.spec import TaskSpec
 
 LIMIT = 10.0
@@ -34,10 +35,15 @@ over their scales. reference_error: reference minus measured pose, over the acti
 
 
 class Observer:
-    """Builds observations of one task, and their space. obs: `state`, or `pixels` (cameras added)."""
+    """Builds observations of one task, and their space.
 
-    def __init__(self, task: TaskSpec, obs: str = "state") -> None:
-        self._task, self._obs = task, obs
+    obs: `state`; `pixels` (cameras added); `features` (`<camera>_features` added, of `crops` each, by the backbone
+    whose weights are `backbone_id`: features of another are another schema).
+    """
+
+    def __init__(self, task: TaskSpec, obs: str = "state", *, crops: int = 4, backbone_id: str = "") -> None:
+        self._task, self._obs, self._crops, self._backbone_id = task, obs, crops, backbone_id
+        self._cameras = tuple(camera.name for camera in task.cameras)
         self._anchor_inverse = spatial.conjugate(task.anchor.quaternion)
 
     @property
@@ -52,6 +58,10 @@ class Observer:
         if self._obs == "pixels":
             for camera in self._task.cameras:
                 boxes[camera.name] = spaces.Box(0, 255, (camera.height, camera.width, 3), np.uint8)
+        elif self._obs == "features":
+            for camera in self._task.cameras:
+                shape = (self._crops, *FEATURES)
+                boxes[f"{camera.name}_features"] = spaces.Box(-np.inf, np.inf, shape, np.float16)
         else:
             for name in self._task.observation.privileged:
                 boxes[f"sim/{name}"] = spaces.Box(-LIMIT, LIMIT, (3,), np.float32)
@@ -72,6 +82,8 @@ class Observer:
         }
         units = {name: ("1", note) for name, note in notes.items()}
         units |= {camera.name: ("", "RGB image") for camera in self._task.cameras}
+        seen_by = f"of the frame, then of crops of it, by backbone {self._backbone_id or 'unknown'}"
+        units |= {f"{camera.name}_features": ("1", seen_by) for camera in self._task.cameras}
         units |= {
             f"sim/{name}": ("1", f"privileged: from the simulator, over {scale.position} m")
             for name in self._task.observation.privileged
@@ -89,6 +101,8 @@ class Observer:
         if self._obs == "pixels":
             images = {camera.name: reading.images[camera.name] for camera in self._task.cameras}
             return values | images
+        if self._obs == "features":
+            return values | {f"{name}_features": reading.features[name] for name in self._cameras}
         scale = self._task.observation.position
         hidden = {f"sim/{name}": reading.sim[name] / scale for name in self._task.observation.privileged}
         return values | _clipped(hidden)

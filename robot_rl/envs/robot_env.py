@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
@@ -16,6 +17,7 @@ from robot_rl.data.schema import Schema
 from robot_rl.envs.action import ActionMapper
 from robot_rl.envs.observation import Observer
 from robot_rl.envs.reset import Reset, ScriptedReset
+from robot_rl.perception import Encoder
 from robot_rl.rewards import RewardModel, TaskReward
 from tasks.spec import CameraSpec, TaskSpec
 
@@ -53,14 +55,16 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         reward: RewardModel | None = None,
         reset: Reset | None = None,
         *,
-        obs: str = "state",
+        observer: Observer | None = None,
+        perception: Encoder | None = None,
         render_mode: str | None = None,
     ) -> None:
+        """observer: unless given, of the state. perception: looks where the cell's readings have no features."""
         self.task, self.cell, self.render_mode = task, cell, render_mode
         self.metadata = {**self.metadata, "render_fps": round(1.0 / task.period)}
         self._reward = reward or TaskReward(task)
         self._reset = reset or ScriptedReset(task)
-        self._observe = Observer(task, obs)
+        self._observe, self._perception = observer or Observer(task), perception
         self._map = ActionMapper(task)
         self.observation_space = self._observe.space
         self.action_space = spaces.Box(-1.0, 1.0, (task.action_dim,), np.float32)
@@ -95,7 +99,7 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         """Start an episode. The same seed gives the same scene and start pose in the twin."""
         super().reset(seed=seed)
         episode_seed = int(self.np_random.integers(2**31))
-        self._reading = self._reset(self.cell, episode_seed)
+        self._reading = self._seen(self._reset(self.cell, episode_seed))
         self._map.reset()
         self._steps = 0
         return self._observe(self._reading), self._info(success=False, clamped=np.zeros(2, np.float32))
@@ -110,7 +114,7 @@ class RobotEnv(gymnasium.Env[Any, Any]):
             reading = self.cell.wait()
         except ArmLatched:
             reading = self.cell.read()
-        self._reading = reading
+        self._reading = reading = self._seen(reading)
         self._steps += 1
         result = self._reward(reading)
         latched = reading.safety == "latched"
@@ -155,6 +159,12 @@ class RobotEnv(gymnasium.Env[Any, Any]):
     def schema(self) -> Schema:
         """The schema of this environment's records."""
         return self._observe.schema()
+
+    def _seen(self, reading: Reading) -> Reading:
+        """With features, where they are wanted and nobody looked before."""
+        if self._perception is None or reading.features:
+            return reading
+        return dataclasses.replace(reading, features=self._perception.encode(reading.images, reading.tick))
 
     def _checked(self, action: NDArray) -> NDArray:
         action = np.asarray(action, np.float32)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from robot_rl.actor import Actor, Episode, version_due
 from robot_rl.actors import FIRST, journal_folder
+from robot_rl.cells import observer_of
 from robot_rl.data.journal import Journal
 from robot_rl.envs import RobotEnv
-from robot_rl.envs.observation import Observer
 from robot_rl.metrics import MetricsWriter
 from robot_rl.nets.compile import enable_compile_cache
 from robot_rl.nets.observation import ObservationSpec
@@ -44,8 +44,8 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
     assert config.steps is not None, "the effective configuration names the steps"
     began = first_episode(journal)
     cell = host.cell(sim=bool(host.task.observation.privileged), cameras=config.obs == "pixels")
-    env = RobotEnv(host.task, cell, RosReward(host, cell), RosReset(host, cell), obs=config.obs)
-    example = Observer(host.task, config.obs).example()
+    env = RobotEnv(host.task, cell, RosReward(host, cell), RosReset(host, cell), observer=observer_of(config))
+    example = observer_of(config).example()
     owed = (lambda: version_due(uplink.received, config.learner)) if config.actors > 1 else None
     seen = ObservationSpec.of(example).stacked(config.learner.stack)
     weights = Downlink(host, uplink, seen, host.task.action_dim, owed=owed)

@@ -2,5 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
 FEATURES = (4, 4, 64)
 """Height, width and channels of every backbone's features."""
+
+
+class Encoder(Protocol):
+    """What looks at pictures: `robot_rl.perception.encoder.Perception`."""
+
+    def encode(self, images: Mapping[str, NDArray[np.uint8]], tick: int) -> dict[str, NDArray[np.float16]]:
+        """Features (crops, 4, 4, 64) of each camera's picture (h, w, 3); the crops are drawn by the tick."""
+        ...
