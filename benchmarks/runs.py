@@ -1,0 +1,47 @@
+"""Training and evaluating runs from the command line, as a person would: what several benchmarks of learning share."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import ROOT, progress
+
+
+def robot_rl(*arguments: str) -> str:
+    """Run `robot-rl ARGUMENTS` in a process of its own; returns what it printed. Raises where it fails."""
+    command = [sys.executable, "-m", "robot_rl.cli", *arguments]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(f"robot-rl {' '.join(arguments)} ended with {result.returncode}: {result.stderr[-2000:]}")
+    return result.stdout
+
+
+def learn(folder: Path, task: str, *options: str, keep_every: int, episodes: int, seed: int = 1000) -> dict[str, Any]:
+    """Train in `folder` (a half-done run there begins again), then evaluate every policy kept on the way.
+
+    Returns `kept` (as `robot-rl eval --kept --json`), `wall_s` of training and what `summary.json` holds of it. Each
+    evaluation is a process of its own: deterministic, `episodes` episodes drawn by `seed`.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    progress(f"training {task} in {folder.name}")
+    began = time.monotonic()
+    robot_rl("train", task, "--run", str(folder), "--learner.keep-every", str(keep_every), *options)
+    wall = time.monotonic() - began
+    printed = robot_rl("eval", str(folder), "--kept", "--episodes", str(episodes), "--seed", str(seed), "--json")
+    summary = json.loads((folder / "report" / "summary.json").read_text())
+    kept = json.loads(printed)["kept"]
+    shutil.rmtree(folder / "checkpoints")  # a hundred runs would fill the disk
+    shutil.rmtree(folder / "journal")
+    return {"kept": kept, "wall_s": wall, "robot_s": summary["robot_s"], "steps": summary["steps"]}
+
+
+def first_reached(kept: Sequence[dict[str, Any]], key: str, level: float) -> int | None:
+    """Environment steps of the first kept policy that reached `level`; None: none did."""
+    return next((result["step"] for result in kept if result[key] >= level), None)
