@@ -404,7 +404,7 @@ class Spoilt:
     """A sampler whose batches hold a NaN where `when` says so of their number."""
 
     def __init__(self, sampler, when):
-        self.sampler, self.when, self.count = sampler, when, 0
+        self.sampler, self.when, self.count, self.rng = sampler, when, 0, sampler.rng
 
     def sample(self, slices, batch):
         drawn = self.sampler.sample(slices, batch)

@@ -23,6 +23,7 @@ from robot_rl.training import (
     relearn,
     train_inprocess,
 )
+from tests.robot_rl.test_learner import Spoilt
 
 SMALL = {"start": 60, "batch": 32, "hidden": [32, 32], "utd": 2, "block": 10, "checkpoint_every": 40}
 
@@ -132,6 +133,28 @@ def test_a_run_draws_from_what_it_imports_and_goes_on_with_it(whole, tmp_path):
     learner.close()
     assert weight == 0.25
     assert np.array_equal(imported.gather(np.arange(len(steps))).action, [step.action for step in steps])
+
+
+def test_a_bad_batch_ends_no_run_and_is_told(tmp_path, monkeypatch):
+    """The fifth batch holds a NaN: its update is refused, the others count, and the whole run is done."""
+
+    def spoilt(*arguments):
+        learner = make_learner(*arguments)
+        learner.experience.sampler = Spoilt(learner.experience.sampler, lambda number: number == 4)
+        return learner
+
+    monkeypatch.setattr("robot_rl.training.make_learner", spoilt)
+    config, run = begin(tmp_path / "run", steps=90)
+    steps, policy = train(config, run)
+    records = read_metrics(run.metrics)
+    (notice,) = [record["text"] for record in records if record["kind"] == "notice"]
+    (kept,) = run.refused.iterdir()
+    assert "reward is not finite in 1 of 64 numbers" in notice and str(kept) in notice
+    updates = [record for record in records if record["kind"] == "update"]
+    assert len(steps) == 90 and updates[-1]["refused"] == 1 and updates[-1]["utd"] == 2
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(policy))
+    timing = next(record for record in records if record["kind"] == "episode")
+    assert timing["act_p99_ms"] > 0 and timing["weights_lag_p99_steps"] in (0, 10)
 
 
 def test_the_best_policy_is_that_of_the_best_checkpoint(tmp_path):
