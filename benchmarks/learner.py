@@ -91,7 +91,7 @@ def update_figures(steps: list[Transition], repeats: int) -> list[Figure]:
 
 
 def speed_figures(repeats: int) -> list[Figure]:
-    """Critic updates a second at UTD 8, sampling apart, beside SERL's way and beside plain matrix products."""
+    """Critic updates a second of the processor, at UTD 8 and without sampling, beside SERL's and matrix products."""
     figures = []
     for critics, size in SIZES_OF_UPDATES:
         progress(f"{critics} critics, batch {size}, beside the written-out baseline and matrix products")
@@ -172,14 +172,17 @@ def contestants(agent: SAC, critics: int, size: int, batch: Batch, flops: float)
 
 
 def in_turns(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each, all in every turn, so that what else the machine does meets all alike."""
+    """Median seconds of the processor for each, all in every turn.
+
+    On one thread and an idle machine these are the clock's; on a shared one they leave out what others took.
+    """
     times: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(repeats + 2):
         for name, call in calls.items():
-            started = time.perf_counter()
+            started = time.process_time()
             jax.block_until_ready(call())
             if turn >= 2:  # the first compile and warm up
-                times[name].append(time.perf_counter() - started)
+                times[name].append(time.process_time() - started)
     return {name: statistics.median(values) for name, values in times.items()}
 
 
