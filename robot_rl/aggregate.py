@@ -78,7 +78,7 @@ def band(curves: NDArray, *, seed: int = 0) -> tuple[NDArray, NDArray, NDArray]:
     cut = int(0.25 * runs)
 
     def middle(values: NDArray) -> NDArray:
-        return np.sort(values, axis=-2)[..., cut : runs - cut, :].mean(axis=-2)  # type: ignore[no-any-return]
+        return np.sort(values, axis=-2)[..., cut : runs - cut, :].mean(axis=-2)
 
     low, high = np.percentile(middle(curves[rows]), LEVEL, axis=0)
     return middle(curves), low, high
@@ -87,10 +87,10 @@ def band(curves: NDArray, *, seed: int = 0) -> tuple[NDArray, NDArray, NDArray]:
 def on_grid(curves: Sequence[tuple[NDArray, NDArray]], points: int = 100) -> tuple[NDArray, NDArray]:
     """Curves (steps, values) of several runs at common steps (points,), as (runs, points).
 
-    A value holds until the next one; the grid begins where all curves have begun, and ends with the shortest.
+    Between two steps they are straight; the grid begins where all curves have begun, and ends with the shortest.
     """
     first = max(float(steps[0]) for steps, _ in curves)
     last = min(float(steps[-1]) for steps, _ in curves)
     grid = np.linspace(first, max(first, last), points)
-    rows = [values[np.searchsorted(steps, grid, side="right") - 1] for steps, values in curves]
+    rows = [np.interp(grid, steps, values) for steps, values in curves]
     return grid, np.array(rows, dtype=float)

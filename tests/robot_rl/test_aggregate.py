@@ -41,12 +41,12 @@ def test_the_probability_of_improvement_counts_pairs_and_halves_ties():
     assert (sure.value, sure.low, sure.high) == (1, 1, 1)
 
 
-def test_curves_meet_on_common_steps_where_a_value_holds_until_the_next():
+def test_curves_meet_on_common_steps_and_are_straight_between_theirs():
     grid, rows = on_grid(
         [(np.array([0.0, 10, 20]), np.array([1.0, 2, 3])), (np.array([5.0, 15]), np.array([7.0, 9]))], 3
     )
     assert grid.tolist() == [5, 10, 15]
-    assert rows.tolist() == [[1, 2, 2], [7, 7, 9]]
+    assert rows.tolist() == [[1.5, 2, 2.5], [7, 8, 9]]
 
 
 def test_a_band_draws_whole_curves():
