@@ -102,7 +102,7 @@ def speed_figures(repeats: int) -> list[Figure]:
         ours, serl, lean, products = (UTD / times[name] for name in ("ours", "serl", "lean", "products"))
         asked = (critics, size) == SIZES_OF_UPDATES[0]
         name = f"{critics}_critics_batch_{size}_utd_{UTD}"
-        beside = {"peer": "SERL's update, written out", "peer_value": serl}
+        beside: dict[str, Any] = {"peer": "SERL's update, written out", "peer_value": serl}
         figures += [
             Figure(f"critic_updates_{name}", ours, "1/s", ratio=ours / serl, **beside),
             ratio(f"speed_over_serl_{name}", ours / serl, 4.0 if asked else None),
@@ -138,7 +138,7 @@ def draw_batch(size: int) -> Batch:
 
 def contestants(agent: SAC, critics: int, size: int, batch: Batch, flops: float) -> dict[str, Callable[[], Any]]:
     """What is timed in turns: each makes UTD critic updates and one of the actor, or as many operations."""
-    states = {"ours": agent}
+    states: dict[str, Any] = {"ours": agent}
     states |= {
         name: serl_baseline.create(make_sac(critics, size), everything=name == "serl") for name in ("serl", "lean")
     }
@@ -200,9 +200,8 @@ def flops_by_hand(critics: int, size: int, subset: int = 2) -> float:
 def flops_by_xla(agent: SAC, batch: Batch) -> float:
     """XLA's own count of the same, element-wise operations included."""
     one = jax.tree.map(lambda leaf: leaf[0], batch)
-    critic, actor = (
-        jax.jit(step).lower(agent, one).cost_analysis()["flops"] for step in (_update_critic, _update_actor)
-    )
+    counts = [jax.jit(step).lower(agent, one).cost_analysis() or {} for step in (_update_critic, _update_actor)]
+    critic, actor = (count["flops"] for count in counts)
     return float(UTD * critic + actor)
 
 

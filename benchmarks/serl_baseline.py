@@ -9,6 +9,7 @@ actor's step sees one slice, as SERL's does from pixels (from state it sees all 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.typing import ArrayLike
 
 from robot_rl.agents.sac import SAC
 from robot_rl.data.replay import Batch
@@ -59,7 +61,8 @@ def update(state: State, batch: Batch, *, everything: bool) -> State:
 @partial(jax.jit, static_argnames=("trained", "everything"))
 def _update(state: State, batch: Batch, trained: tuple[str, ...], everything: bool) -> State:
     key, *keys = jax.random.split(state.key, 4)
-    losses = {"actor": _actor_loss, "critic": partial(_critic_loss, target=state.target), "temperature": _entropy_loss}
+    critic_loss = partial(_critic_loss, target=state.target)
+    losses: dict[str, Any] = {"actor": _actor_loss, "critic": critic_loss, "temperature": _entropy_loss}
     gradients = {
         name: jax.grad(losses[name])(state.params, batch=batch, key=own)
         if name in trained
@@ -110,17 +113,17 @@ def _entropy_loss(params: Params, *, batch: Batch, key: Array) -> Array:
     return jnp.exp(params["temperature"]) * (action.shape[-1] / 2 - log_prob.mean())
 
 
-def _sample(actor: MLP, observation: dict[str, Array], key: Array) -> tuple[Array, Array]:
+def _sample(actor: MLP, observation: Mapping[str, Any], key: Array) -> tuple[Array, Array]:
     output = _apply(actor, _join(observation))
     return TanhNormal.from_output(output).sample_and_log_prob(key)
 
 
-def _values(ensemble: MLP, observation: dict[str, Array], action: Array) -> Array:
+def _values(ensemble: MLP, observation: Mapping[str, Any], action: ArrayLike) -> Array:
     x = jnp.concatenate([_join(observation), action], -1)
     return jax.vmap(_apply, in_axes=(0, None))(ensemble, x)[..., 0]
 
 
-def _join(observation: dict[str, Array]) -> Array:
+def _join(observation: Mapping[str, Any]) -> Array:
     return jnp.concatenate([observation[name] for name in sorted(observation)], -1)
 
 
