@@ -49,4 +49,6 @@ def main(name: str, steps: int, seed: int, every: int, episodes: int, result: Pa
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], *map(int, sys.argv[2:6]), Path(sys.argv[6]))
+    asked, counts, to = sys.argv[1], map(int, sys.argv[2:6]), Path(sys.argv[6])
+    steps, seed, every, episodes = counts
+    main(asked, steps, seed, every, episodes, to)

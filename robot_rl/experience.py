@@ -1,4 +1,4 @@
-"""What a run learns from: its own steps, demonstrations, what was imported; where they lie, and how a checkpoint holds them."""
+"""What a run learns from: its own steps, demonstrations, imported sets; where they lie, how a checkpoint holds them."""
 
 from __future__ import annotations
 

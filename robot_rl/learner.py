@@ -61,9 +61,9 @@ class Learner:
     ):
         """observation: an example, for names and shapes. config.learner: with the task's overrides applied.
 
-        demos: None where `restore` follows. imported: a source of its own beside them. replay: folder for the memory-mapped replay of a run with images;
-        what lies there is removed unless it is restored. refused: folder that keeps batches whose update was refused.
-        gripper: of the task, for the agent's grasp critic.
+        demos: None where `restore` follows. imported: a source of its own beside them. replay: folder for the
+        memory-mapped replay of a run with images; what lies there is removed unless it is restored. refused: folder
+        that keeps batches whose update was refused. gripper: of the task, for the agent's grasp critic.
 
         ConfigError: a value that cannot work. DataError: a demonstration with other observations.
         """

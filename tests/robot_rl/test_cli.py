@@ -61,7 +61,11 @@ def test_help_is_quick_and_loads_nothing_heavy():
 
 
 BAD = [
-    (["trian"], "unknown command 'trian'; did you mean train? Choices: train, eval, compare, demos, data, pretrain, tasks, node, doctor"),
+    (
+        ["trian"],
+        "unknown command 'trian'; did you mean train? Choices: train, eval, compare, demos, data, pretrain, tasks, node, "
+        "doctor",
+    ),
     (["train"], "`robot-rl train` needs TASK"),
     (["train", "peg_inser"], "peg_inser"),
     (["train", "reach", "--stepz", "5"], "unknown option --stepz; did you mean --steps? Choices: "),
