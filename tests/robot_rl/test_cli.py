@@ -63,8 +63,8 @@ def test_help_is_quick_and_loads_nothing_heavy():
 BAD = [
     (
         ["trian"],
-        "unknown command 'trian'; did you mean train? Choices: train, eval, compare, demos, data, pretrain, tasks, node, "
-        "doctor",
+        "unknown command 'trian'; did you mean train? Choices: train, eval, compare, demos, data, pretrain, tasks, "
+        "node, doctor",
     ),
     (["train"], "`robot-rl train` needs TASK"),
     (["train", "peg_inser"], "peg_inser"),
