@@ -16,6 +16,8 @@ HELPERS = {
     "common",
     "driver",
     "reflexes",
+    "runs",
+    "serl_baseline",
     "stand_in",
     "stops",
 }
