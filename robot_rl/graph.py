@@ -65,7 +65,7 @@ def whole_graph(config: RunConfig) -> tuple[NodeSpec, ...]:
 
 def _cell(config: RunConfig, actor: str) -> tuple[NodeSpec, ...]:
     """What one actor acts in."""
-    cameras = task_of(config).cameras if config.obs == "pixels" else ()
+    cameras = task_of(config).cameras if config.obs != "state" else ()
     return (
         _of(actor, "arm", "arm", "owns the arm and its safety filter; its death ends the run", restart=False),
         *(
@@ -78,6 +78,7 @@ def _cell(config: RunConfig, actor: str) -> tuple[NodeSpec, ...]:
             )
             for camera in cameras
         ),
+        *((_of(actor, "perception", "perception", "looks at pictures once"),) if config.obs == "features" else ()),
         _of(actor, "reward", "reward", "judges every tick"),
         _of(actor, "reset", "reset", "brings the cell to the start of an episode"),
     )

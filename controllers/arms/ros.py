@@ -33,6 +33,8 @@ LATENCY = 0.01
 to acting is then the same at each step, however long the policy took."""
 RESEND = 0.5
 """After this silence, s, a target is sent again; the arm knows it by its stamp."""
+SEEN = ("/image_raw", "/features")
+"""Topics that in real time come at the cameras' own times."""
 COMPLIANCE = ("stiffness", "damping", "clip")
 ENABLE_TOPIC = "teleop/enable"
 """std_msgs/Bool: the deadman of a person at a teleoperation device."""
@@ -47,7 +49,8 @@ def target_topics(owner: str) -> tuple[str, str]:
 class RosCell:
     """Proxy of the arm node `arm`. The node must be spun by an executor in another thread.
 
-    period: s. gripper, sim: whether readings hold them. cameras: names of the images that readings hold.
+    period: s. gripper, sim: whether readings hold them. cameras: names of the images that readings hold;
+    features: of the cameras of which they hold features.
     owner: whom targets are sent as until `acquire` names another. timeout: s to wait before `CellTimeout`.
     """
 
@@ -61,6 +64,7 @@ class RosCell:
         gripper: bool = False,
         sim: bool = False,
         cameras: Iterable[str] = (),
+        features: Iterable[str] = (),
         owner: str = "policy",
         arm: str = "arm",
         timeout: float = 30.0,
@@ -74,6 +78,7 @@ class RosCell:
         if sim:
             topics[messages.SIM_TOPIC] = JointState
         topics |= {f"{camera}/image_raw": Image for camera in cameras}
+        topics |= {f"{camera}/features": Image for camera in features}
         qos = STATE if clock == "lockstep" else SENSOR
         self._feeds: dict[str, Feed[Any]] = {
             topic: listener.subscribe(kind, topic, qos) for topic, kind in topics.items()
@@ -212,7 +217,7 @@ class RosCell:
         return [
             feed
             for topic, feed in self._feeds.items()
-            if self._latest.get(topic, (-1, None))[0] < wanted - slack * topic.endswith("/image_raw")
+            if self._latest.get(topic, (-1, None))[0] < wanted - slack * topic.endswith(SEEN)
         ]
 
     def _collect(self, wanted: int, timeout: float, stamp: int | None = None) -> Reading:

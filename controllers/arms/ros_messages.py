@@ -36,6 +36,8 @@ SIM_TOPIC = "twin/sim"
 STATE_TOPIC = "twin/state"
 LABEL_TOPIC = "label"
 
+Features = NDArray[np.float16]
+
 _LEVELS = {"latched": DiagnosticStatus.ERROR, "frozen": DiagnosticStatus.WARN, "ramp": DiagnosticStatus.WARN}
 
 
@@ -60,7 +62,7 @@ def arm_messages(reading: Reading, stamp: int, joints: tuple[str, ...]) -> dict[
 
 
 def reading_from(messages: Mapping[str, Any], tick: int, stamp: float) -> Reading:
-    """The reading that `messages` (topic to message, those of `arm_messages` and images) make up."""
+    """The reading that `messages` (topic to message, those of `arm_messages`, images and features) make up."""
     joints, safety = messages["joint_states"], messages["safety"].status[0]
     arm = ArmState(
         q=np.array(joints.position),
@@ -82,6 +84,11 @@ def reading_from(messages: Mapping[str, Any], tick: int, stamp: float) -> Readin
             topic.removesuffix("/image_raw"): image_from(message)
             for topic, message in messages.items()
             if topic.endswith("/image_raw")
+        },
+        features={
+            topic.removesuffix("/features"): features_from(message)
+            for topic, message in messages.items()
+            if topic.endswith("/features")
         },
         sim=named_values(messages[SIM_TOPIC]) if SIM_TOPIC in messages else {},
         safety=safety.message,
@@ -154,6 +161,23 @@ def image_message(image: Image, name: str, stamp: int) -> ImageMessage:
 def image_from(message: ImageMessage) -> Image:
     """An (h, w, 3) view of an rgb8 image's data."""
     return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
+
+
+def features_message(features: Features, header: Header) -> ImageMessage:
+    """Maps (k, n, n, c) of the picture with that header, above one another: float16 bits as `16UCc`."""
+    maps, rows, columns, channels = features.shape
+    message = ImageMessage(header=header, height=maps * rows, width=columns, encoding=f"16UC{channels}")
+    message.step = 2 * columns * channels
+    data = array.array("B")
+    data.frombytes(np.ascontiguousarray(features, "<f2").data.cast("B"))
+    message.data = data
+    return message
+
+
+def features_from(message: ImageMessage) -> Features:
+    """A (k, n, n, c) view of square maps."""
+    side, channels = message.width, message.step // (2 * message.width)
+    return np.frombuffer(message.data, "<f2").reshape(message.height // side, side, side, channels)
 
 
 def camera_info(name: str, width: int, height: int, vertical_angle: float, stamp: int) -> CameraInfo:

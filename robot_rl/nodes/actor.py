@@ -43,7 +43,11 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
     config = host.config
     assert config.steps is not None, "the effective configuration names the steps"
     began = first_episode(journal)
-    cell = host.cell(sim=bool(host.task.observation.privileged), cameras=config.obs == "pixels")
+    cell = host.cell(
+        sim=bool(host.task.observation.privileged),
+        cameras=config.obs == "pixels",
+        features=config.obs == "features",
+    )
     env = RobotEnv(host.task, cell, RosReward(host, cell), RosReset(host, cell), observer=observer_of(config))
     example = observer_of(config).example()
     owed = (lambda: version_due(uplink.received, config.learner)) if config.actors > 1 else None

@@ -61,8 +61,9 @@ class Host:
         """What diagnostics say from now on; level: `ok`, `warn` or `error`."""
         self.report = (level, message, values)
 
-    def cell(self, *, sim: bool, cameras: bool, owner: str = "policy") -> RosCell:
-        """A proxy of the arm node, with the task's gripper."""
+    def cell(self, *, sim: bool, cameras: bool, features: bool = False, owner: str = "policy") -> RosCell:
+        """A proxy of the arm node, with the task's gripper; cameras, features: whether readings hold those."""
+        seen = [camera.name for camera in self.task.cameras]
         return RosCell(
             self.node,
             self.listener,
@@ -70,7 +71,8 @@ class Host:
             clock=self.config.clock,
             gripper=self.task.gripper is not None,
             sim=sim,
-            cameras=[camera.name for camera in self.task.cameras] if cameras else (),
+            cameras=seen if cameras else (),
+            features=seen if features else (),
             owner=owner,
         )
 

@@ -36,6 +36,13 @@ def test_pixels_need_a_camera_node_each():
     assert found["camera_front"].module == "camera"
 
 
+def test_features_need_a_node_that_looks_behind_the_cameras():
+    found = nodes(obs="features", actors=2)
+    assert list(found)[:4] == ["arm", "camera_wrist", "camera_front", "perception"]
+    assert found["perception"].module == "perception" and found["perception"].restart
+    assert found["actor1_perception"].parameters == {"actor": "actor1"}
+
+
 def test_each_further_actor_has_nodes_of_its_own_in_a_namespace():
     found = nodes(obs="pixels", actors=2)
     assert list(found) == [
@@ -61,7 +68,7 @@ def test_a_machine_starts_its_parts_alone():
 
 
 def test_every_module_exists_and_the_graph_itself_needs_no_ros():
-    for node in nodes(obs="pixels").values():
+    for node in nodes(obs="features").values():
         spec = importlib.util.find_spec(f"robot_rl.nodes.{node.module}")
         assert spec is not None
         tree = ast.parse(Path(spec.origin).read_text())
