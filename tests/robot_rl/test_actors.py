@@ -41,7 +41,7 @@ def test_each_actor_has_a_journal_of_its_own():
         ({"actors": 0}, "actors is 0, but must be from 1 to 100"),
         ({"here": ("leaner",)}, "here is 'leaner', which is no part of the run; did you mean learner?"),
         ({"here": ("actor1",)}, "here is 'actor1'"),
-        ({"actors": 2, "transport": "inprocess"}, "transport is inprocess, which has one actor on one machine"),
+        ({"here": ("learner",), "transport": "inprocess"}, "transport is inprocess, which has all on one machine"),
         ({"peers": ("a b",)}, "peers has 'a b', which is no address"),
         ({"actors": 2, "cell": "example_fr3", "demos": "0"}, "one franka cannot be moved by 2 actors"),
     ],

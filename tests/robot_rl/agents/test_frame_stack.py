@@ -46,6 +46,7 @@ def test_a_policy_sees_what_it_learns_from(stack):
             np.testing.assert_array_equal(batch.observation[name][number], value)
 
 
+@pytest.mark.long
 def test_an_agent_is_made_for_what_a_replay_gathers():
     example = moment(0) | {"front": np.zeros((16, 16, 1), np.uint8), "wrist": np.zeros((16, 16, 3), np.uint8)}
     agent = make_agent("rlpd", CONFIG, example, ACTIONS, 0)

@@ -131,10 +131,9 @@ def test_first_loss_by_hand():
     assert float(metrics["grasp_changes"]) == pytest.approx(np.mean(choice == CLOSE))
 
 
-@pytest.mark.parametrize("slices", [1, 4])
-def test_a_step_for_each_slice_in_one_call(slices):
-    learner, metrics = agent(learning_rate=0.0).update(batch(slices=slices))
-    assert int(learner.optimiser[0].count) == slices
+def test_a_step_for_each_slice_in_one_call():
+    learner, metrics = agent(learning_rate=0.0).update(batch(slices=3))
+    assert int(learner.optimiser[0].count) == 3
     assert {"critic_loss", "actor_loss", "grasp_loss", "grasp_q", "refused"} <= set(metrics)
 
 
