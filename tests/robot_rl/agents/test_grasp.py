@@ -84,6 +84,7 @@ def test_choices_that_do_the_same_learn_the_same(gripper, sets):
     assert [set(np.flatnonzero(row).tolist()) for row in same] == sets
 
 
+@pytest.mark.long
 def test_the_penalty_alone_changes_the_learnt_choice():
     """Closing earns 0.1 and changes an open gripper, which costs 0 here and 0.5 there; the data are the same."""
     free, costly = (trained(agent(grasp_penalty=penalty), bonus=0.1)[0] for penalty in (0.0, 0.5))
@@ -176,6 +177,7 @@ def test_a_message_from_before_there_were_choices_is_read():
     np.testing.assert_array_equal(policy_from_bytes(old)[0].act(EXAMPLE, None), policy.act(EXAMPLE, None))
 
 
+@pytest.mark.long
 def test_from_pixels_the_choice_reads_the_critics_features():
     """Only the picture tells whether closing pays."""
     example = EXAMPLE | {"wrist": np.zeros((16, 16, 3), np.uint8)}
