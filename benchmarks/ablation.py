@@ -13,9 +13,9 @@ import numpy as np
 
 import tasks
 from benchmarks.common import BUILD, ROOT, Figure, Partial, main
-from benchmarks.runs import learn
+from benchmarks.runs import learn, success_curves
 from robot_rl.aggregate import estimate
-from robot_rl.compare import Curve, Group, plot
+from robot_rl.compare import Group, plot
 
 NAME, TASK = "ablation", "peg_insert"
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -38,15 +38,9 @@ def train(variant: str, seed: int, quick: bool) -> dict[str, Any]:
     return learn(folder, TASK, *options, keep_every=every, episodes=episodes)
 
 
-def group(variant: str, results: list[dict[str, Any]]) -> Group:
-    """The seeds' curves over seconds of robot time; the score is the mean over the run: how fast, and how well."""
-    period = tasks.load(TASK).period
-    curves = []
-    for result in results:
-        times = np.array([kept["step"] * period for kept in result["kept"]])
-        values = np.array([kept["success_rate"] for kept in result["kept"]])
-        curves.append(Curve(times, values, float(values.mean())))
-    return Group(variant, "success", tuple(curves))
+def overall(group: Group) -> float:
+    """Interquartile mean over the seeds of each one's mean over its run: how fast, and how well."""
+    return estimate(np.array([[curve.values.mean()] for curve in group.curves])).value
 
 
 def measure(quick: bool) -> list[Figure]:
@@ -57,12 +51,12 @@ def measure(quick: bool) -> list[Figure]:
             partial.once(f"{variant.replace(' ', '-')}-{seed}", lambda: train(variant, seed, quick))  # noqa: B023
             for seed in range(1 if quick else SEEDS)
         ]
-        groups.append(group(variant, results))
+        groups.append(success_curves(variant, TASK, results))
     folder = partial.folder if quick else ROOT / "docs" / "images"
     plot(groups, folder / "ablation.png", f"{TASK} from state: success, deterministic", 1 / 60, "robot time (min)")
-    whole = estimate(groups[0].scores).value
+    whole = overall(groups[0])
     return [
-        Figure(f"{group.label}: mean success over the run", value := estimate(group.scores).value, "",
+        Figure(f"{group.label}: mean success over the run", value := overall(group), "",
                peer="as it is", peer_value=whole, ratio=value / whole if whole else None)
         for group in groups
     ]  # fmt: skip

@@ -1,23 +1,21 @@
 """How much robot time learning takes: success of the deterministic policy against minutes of acting.
 
 `peg_insert` from state, five seeds, 20 demonstrations: the median time to 99 of 100 episodes (asked: 8 minutes), and
-the least of the seeds' success at the end. Where frozen features can be seen (`--obs features`), `peg_insert` and
-`pick_cube` from them too. Goes on where it stopped: a result for each entry and seed. The curves are in
-docs/images/efficiency.png.
+the least of the seeds' success at the end. `peg_insert` and `pick_cube` from a frozen backbone's features too. Goes on
+where it stopped: a result for each entry and seed. The curves are in docs/images/efficiency.png.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import numpy as np
 
 import tasks
 from benchmarks.common import BUILD, ROOT, Figure, Partial, at_least, at_most, main
-from benchmarks.runs import first_reached, learn
-from robot_rl.compare import Curve, Group, plot
-from robot_rl.config import RunConfig
+from benchmarks.runs import first_reached, learn, success_curves
+from robot_rl.compare import plot
 
 NAME = "efficiency"
 
@@ -59,31 +57,18 @@ def train(entry: Entry, seed: int, quick: bool) -> dict[str, Any]:
 
 
 def measure(quick: bool) -> list[Figure]:
-    """The figures of every entry whose observations this version has."""
-    known = get_args(get_type_hints(RunConfig)["obs"])
-    entries = [entry for entry in ENTRIES if entry.obs in known]
+    """The figures of every entry; quick: of the first."""
     partial, figures, groups = Partial(NAME, quick), [], []
-    for entry in entries[:1] if quick else entries:
+    for entry in ENTRIES[:1] if quick else ENTRIES:
         results = [
             partial.once(f"{entry.task}-{entry.obs}-{seed}", lambda: train(entry, seed, quick))  # noqa: B023
             for seed in range(1 if quick else entry.seeds)
         ]
-        groups.append(group(entry, results))
+        groups.append(success_curves(entry.label, entry.task, results))
         figures += rate(entry, results)
     folder = partial.folder if quick else ROOT / "docs" / "images"
     plot(groups, folder / "efficiency.png", "success, deterministic policy", 1 / 60, "robot time (min)")
     return figures
-
-
-def group(entry: Entry, results: list[dict[str, Any]]) -> Group:
-    """The seeds' curves over seconds of robot time."""
-    period = tasks.load(entry.task).period
-    curves = []
-    for result in results:
-        times = np.array([kept["step"] * period for kept in result["kept"]])
-        values = np.array([kept["success_rate"] for kept in result["kept"]])
-        curves.append(Curve(times, values, float(values[-1])))
-    return Group(entry.label, "success", tuple(curves))
 
 
 def rate(entry: Entry, results: list[dict[str, Any]]) -> list[Figure]:

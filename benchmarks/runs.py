@@ -11,7 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+import tasks
 from benchmarks.common import ROOT, progress
+from robot_rl.compare import Curve, Group
 
 
 def robot_rl(*arguments: str) -> str:
@@ -45,3 +49,13 @@ def learn(folder: Path, task: str, *options: str, keep_every: int, episodes: int
 def first_reached(kept: Sequence[dict[str, Any]], key: str, level: float) -> int | None:
     """Environment steps of the first kept policy that reached `level`; None: none did."""
     return next((result["step"] for result in kept if result[key] >= level), None)
+
+
+def success_curves(label: str, task: str, results: Sequence[dict[str, Any]]) -> Group:
+    """What `learn` gave for each seed, as curves of success over seconds of robot time; scores: at the end."""
+    period, curves = tasks.load(task).period, []
+    for result in results:
+        times = np.array([kept["step"] * period for kept in result["kept"]])
+        values = np.array([kept["success_rate"] for kept in result["kept"]])
+        curves.append(Curve(times, values, float(values[-1])))
+    return Group(label, "success", tuple(curves))

@@ -281,6 +281,8 @@ def evaluate(options: argparse.Namespace) -> int:
 
     from robot_rl.commands import run_evaluation
 
+    if options.best and options.kept:
+        raise ConfigError("--best is of one policy and --kept of all that were kept; leave one of them out.")
     run = RunFolder.open(Path(options.run))
     config = run.config()
     elsewhere = {key: value for key, value in given(options).items() if key in ("cell", "robot", "clock")}

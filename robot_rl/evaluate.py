@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 
 from robot_rl.actor import Episode, fold_in
 from robot_rl.agents import FrameStack, Policy
+from robot_rl.aggregate import estimate
 from robot_rl.envs.environment import Environment
 from robot_rl.seeds import derive
 
 Act = Callable[[Mapping[str, NDArray], Any, int], NDArray]
 """What acts in an evaluation: (observation, the environment's reading, step of the whole evaluation) -> action."""
-
-RESAMPLED = 2000
-"""Samples that a bootstrap draws."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,8 @@ class Evaluation:
     def summary(self) -> dict[str, object]:
         """What `robot-rl eval --json` prints."""
         count, successes = len(self.episodes), self.successes
-        returns = [episode.total for episode in self.episodes]
+        returns = np.array([[episode.total] for episode in self.episodes])
+        mean = estimate(returns, lambda drawn: float(drawn.mean()))
         return {
             "task": self.task,
             "episodes": count,
@@ -57,8 +56,8 @@ class Evaluation:
             "success_rate": None if successes is None else successes / count,
             "ci95": None if successes is None else [round(bound, 4) for bound in wilson(successes, count)],
             "mean_cycle_s": None if self.mean_cycle is None else round(self.mean_cycle, 3),
-            "mean_return": round(float(np.mean(returns)), 4),
-            "return_ci95": [round(bound, 4) for bound in mean_interval(returns)],
+            "mean_return": round(mean.value, 4),
+            "return_ci95": [round(mean.low, 4), round(mean.high, 4)],
             "seed": self.seed,
             "false_successes": self.false_successes,
         }
@@ -70,14 +69,6 @@ def wilson(successes: int, count: int) -> tuple[float, float]:
     centre = (rate + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(rate * (1 - rate) / count + z**2 / (4 * count**2))
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float]:
-    """Bootstrap's 95 % interval of a mean (percentiles of `RESAMPLED` means, Efron, 1979); the same at each call."""
-    sample = np.asarray(values, dtype=float)
-    drawn = np.random.default_rng(0).integers(0, len(sample), (RESAMPLED, len(sample)))
-    low, high = np.percentile(sample[drawn].mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
 
 
 def evaluate(

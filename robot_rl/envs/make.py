@@ -41,12 +41,14 @@ def make_env(task: TaskSpec, *, obs: str = "state", seed: int = 0, fresh: bool =
     """
     from controllers.twin import TwinCell
 
-    perception = None
+    perception, backbone_id = None, ""
     if obs == "features":
         from robot_rl.perception.encoder import Perception
 
         perception = Perception(seed=seed)
+        backbone_id = perception.fingerprint
     cell = TwinCell(task, seed=seed, cameras=task.cameras if obs != "state" else ())
     scripted = ScriptedReset(task)
     reset = FreshReset(scripted) if fresh else scripted
-    return RobotEnv(task, cell, reset=reset, observer=Observer(task, obs), perception=perception)
+    observer = Observer(task, obs, backbone_id=backbone_id)
+    return RobotEnv(task, cell, reset=reset, observer=observer, perception=perception)

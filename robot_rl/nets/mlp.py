@@ -48,13 +48,12 @@ def norm_relu(x: Array, bias: Array, scale: Array, shift: Array) -> Array:
 
     On a CPU what automatic differentiation writes for it costs as much as the layers' products. Here a mean over
     the last axis is a product with a vector, and the gradient needs nothing but x, two numbers a row, and the result.
-    deviation: the inverse of the standard deviation.
     """
     return _norm_relu(x, bias, scale, shift)[0]
 
 
 def _norm_relu(x: Array, bias: Array, scale: Array, shift: Array) -> tuple[Array, tuple[Array, ...]]:
-    """The result, and what `_norm_relu_gradient` needs."""
+    """The result, and what `_norm_relu_gradient` needs. deviation: the inverse of the standard deviation."""
     average = jnp.full(x.shape[-1], 1 / x.shape[-1], x.dtype)
     mean = (x @ average + bias.mean())[..., None]
     deviation = jax.lax.rsqrt(jnp.square(x + (bias - mean)) @ average + EPSILON)[..., None]

@@ -18,16 +18,21 @@ def make_crops(picture: Pictures, crops: int, rng: np.random.Generator) -> Pictu
 
     What a shift uncovers repeats the border.
     """
-    height, width = picture.shape[:2]
     out = np.empty((crops, *picture.shape), np.uint8)
     out[0] = picture
-    down, right = max(1, round(SHIFT * height)), max(1, round(SHIFT * width))
-    padded = np.pad(picture, ((down, down), (right, right), (0, 0)), mode="edge") if crops > 1 else picture
+    most = [max(1, round(SHIFT * length)) for length in picture.shape[:2]]
     for number in range(1, crops):
-        row, column = rng.integers(2 * down + 1), rng.integers(2 * right + 1)
-        shifted = padded[row : row + height, column : column + width]
-        out[number] = _tones(rng)[shifted]
+        down, right = (int(rng.integers(-length, length + 1)) for length in most)
+        out[number] = _tones(rng)[shift(picture, right, down)]
     return out
+
+
+def shift(picture: Pictures, columns: int, rows: int) -> Pictures:
+    """The picture (h, w, 3) moved right and down by so many pixels, its border repeated."""
+    height, width = picture.shape[:2]
+    take_rows = np.clip(np.arange(height) - rows, 0, height - 1)
+    take_columns = np.clip(np.arange(width) - columns, 0, width - 1)
+    return picture[take_rows][:, take_columns]
 
 
 def _tones(rng: np.random.Generator) -> NDArray[np.uint8]:

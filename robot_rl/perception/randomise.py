@@ -171,11 +171,3 @@ def expose(image: Image, rng: np.random.Generator) -> Image:
     noise = rng.integers(-128, 128, image.shape, dtype=np.int8)
     picture += noise * np.float32(rng.uniform(0.0, 0.1))
     return np.clip(picture, 0, 255).astype(np.uint8)
-
-
-def shift(image: Image, columns: int, rows: int) -> Image:
-    """The picture moved right and down by so many pixels, its border repeated."""
-    height, width = image.shape[:2]
-    take_rows = np.clip(np.arange(height) - rows, 0, height - 1)
-    take_columns = np.clip(np.arange(width) - columns, 0, width - 1)
-    return image[take_rows][:, take_columns]

@@ -19,7 +19,8 @@ from controllers.interface import Array, Image, Pose
 from controllers.kinematics import Kinematics
 from controllers.twin.compose import FINGERS, GRASPED, Mount, compose
 from controllers.twin.render import Renderer
-from robot_rl.perception.randomise import Look, expose, prepare, shift
+from robot_rl.perception.crops import shift
+from robot_rl.perception.randomise import Look, expose, prepare
 from tasks.place import inverse, multiply
 from tasks.spec import TaskSpec
 
@@ -32,7 +33,7 @@ POSES = 96
 ARM = 0.03
 """Length of a landmark's axes, m."""
 SHIFT = 7
-"""Largest shift of a picture, pixels, 6 % of it: what is done to pictures when a policy learns."""
+"""Largest shift of a picture, pixels, 6 % of it: somewhat more than `crops` shifts one by when a policy learns."""
 DEEPEST = 0.0015
 """Depth in m to which things may stand in one another."""
 TRIES = 20

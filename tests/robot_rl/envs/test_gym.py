@@ -158,3 +158,10 @@ def test_where_nobody_tells_of_success_the_return_is_what_counts(tmp_path, capsy
     assert "return, deterministic" in capsys.readouterr().out
     summary = json.loads((tmp_path / "run" / "report" / "summary.json").read_text())
     assert summary["evaluations"]["deterministic"]["successes"] is None
+
+
+@pytest.mark.parametrize(("name", "actions"), [("gym:Hopper-v5", 3), ("gym:HalfCheetah-v5", 6), ("gym:Pendulum-v1", 1)])
+def test_the_environments_that_the_documents_name_come_with_the_installation(name, actions):
+    task = gym.load(name)
+    assert task.action_dim == actions
+    assert list(task.example) == ["state"]

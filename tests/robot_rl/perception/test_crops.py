@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from robot_rl.perception.crops import CONTRAST, SHIFT, make_crops
+from robot_rl.perception.crops import CONTRAST, SHIFT, make_crops, shift
 
 
 @pytest.fixture
@@ -41,3 +41,10 @@ def test_a_shift_moves_by_a_few_pixels_and_repeats_the_border():
         row, column = np.unravel_index(crop[..., 0].argmax(), (100, 100))
         assert max(abs(row - 50), abs(column - 50)) <= round(SHIFT * 100)
         assert (crop == crop[0, 0]).all(axis=2).sum() == 100 * 100 - 1
+
+
+def test_a_shift_moves_right_and_down_and_repeats_the_border():
+    image = np.arange(5 * 6 * 3, dtype=np.uint8).reshape(5, 6, 3)
+    moved = shift(image, 2, -1)
+    assert np.array_equal(moved[:4, 2:], image[1:, :4])
+    assert np.array_equal(moved[4, 2:], image[4, :4]) and np.array_equal(moved[:4, 0], image[1:, 0])

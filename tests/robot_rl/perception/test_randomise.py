@@ -5,14 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from robot_rl.perception.randomise import AWAY, DISTRACTORS, expose, shift
-
-
-def test_a_shift_moves_right_and_down_and_repeats_the_border():
-    image = np.arange(5 * 6 * 3, dtype=np.uint8).reshape(5, 6, 3)
-    moved = shift(image, 2, -1)
-    assert np.array_equal(moved[:4, 2:], image[1:, :4])
-    assert np.array_equal(moved[4, 2:], image[4, :4]) and np.array_equal(moved[:4, 0], image[1:, 0])
+from robot_rl.perception.randomise import AWAY, DISTRACTORS, expose
 
 
 def test_exposure_keeps_type_and_shape_and_changes_the_picture():
