@@ -214,8 +214,13 @@ def _evaluate(
         tell(next(done))
 
     def remember(episode: int, reading: Any) -> None:
-        if film and episode < FILMED and len(looks) < LONGEST_FILM and (look := env.look()) is not None:
-            looks.append(look)
+        nonlocal film
+        try:
+            if film and episode < FILMED and len(looks) < LONGEST_FILM and (look := env.look()) is not None:
+                looks.append(look)
+        except RenderingError as error:
+            film = False
+            Console(stderr=True).print(f"no video: {error}")
 
     tell(0)
     with LiveView(MetricsFollower(run.metrics), f"{env.name}  {run.path}"):

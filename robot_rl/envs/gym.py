@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -169,6 +170,7 @@ def open_gym(name: str, *, film: bool = False) -> GymEnv:
         wanted: dict[str, Any] = {} if spec.max_episode_steps else {"max_episode_steps": LONGEST}
         if film and "rgb_array" in _render_modes(identity):
             wanted["render_mode"] = "rgb_array"
+            os.environ.setdefault("MUJOCO_GL", "egl")  # as the twin renders; MuJoCo itself would look for a screen
         env = gymnasium.make(identity, **wanted)
     except gymnasium.error.UnregisteredEnv as error:
         raise ConfigError(f"there is no environment {identity!r}; {_near(identity)}.") from error

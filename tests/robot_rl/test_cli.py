@@ -67,6 +67,7 @@ BAD = [
         "node, doctor",
     ),
     (["train"], "`robot-rl train` needs TASK"),
+    (["eval", "runs/a", "--best", "--kept"], "--best is of one policy and --kept of all that were kept"),
     (["train", "peg_inser"], "peg_inser"),
     (["train", "reach", "--stepz", "5"], "unknown option --stepz; did you mean --steps? Choices: "),
     (["train", "reach", "--learner.utdd=5"], "unknown option --learner.utdd; did you mean --learner.utd? Choices: "),

@@ -49,6 +49,20 @@ class Walk(gymnasium.Env):
         return {"place": np.array([self.place]), "more": {"steps": np.array([self.count], float)}}
 
 
+class DarkWalk(Walk):
+    """A walk that promises pictures where there is nothing to draw them with."""
+
+    metadata = {"render_fps": 20, "render_modes": ["rgb_array"]}  # noqa: RUF012
+
+    def __init__(self, render_mode=None):
+        super().__init__()
+        self.render_mode = render_mode
+
+    def render(self):
+        raise OSError("no screen")
+
+
+gymnasium.register("DarkWalk-v0", entry_point=DarkWalk, max_episode_steps=7)
 for name, tells in (("Walk-v0", True), ("MuteWalk-v0", False)):
     gymnasium.register(name, entry_point=Walk, kwargs={"tells": tells}, max_episode_steps=7)
 
@@ -158,6 +172,16 @@ def test_where_nobody_tells_of_success_the_return_is_what_counts(tmp_path, capsy
     assert "return, deterministic" in capsys.readouterr().out
     summary = json.loads((tmp_path / "run" / "report" / "summary.json").read_text())
     assert summary["evaluations"]["deterministic"]["successes"] is None
+
+
+def test_what_cannot_be_drawn_costs_the_video_and_not_the_evaluation(tmp_path, capsys):
+    path = str(tmp_path / "run")
+    assert main(["train", "gym:DarkWalk-v0", "--steps", "40", "--run", path, *SMALL]) == 0
+    assert main(["eval", path, "--episodes", "3"]) == 0
+    printed = capsys.readouterr()
+    assert "success, deterministic" in printed.out
+    assert "".join(printed.err.split()).count("novideo:gym:DarkWalk-v0cannotberendered:noscreen") == 1
+    assert not RunFolder.open(tmp_path / "run").video.exists()
 
 
 @pytest.mark.parametrize(("name", "actions"), [("gym:Hopper-v5", 3), ("gym:HalfCheetah-v5", 6), ("gym:Pendulum-v1", 1)])
