@@ -1,6 +1,7 @@
 """Nodes in this process: shared memory alone, a ROS domain of their own."""
 
 import dataclasses
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -41,6 +42,10 @@ def context(domain: int) -> Iterator["Context"]:
     rclpy.init(context=made, domain_id=domain)
     yield made
     made.try_shutdown()
+    del made
+    # what is left in cycles holds the participant; where it ended later, it would take the files of the next one's
+    # shared memory with it, which have the same names
+    gc.collect()
 
 
 @pytest.fixture
