@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -178,8 +179,7 @@ class Learner:
             raise ConfigError("agent bc learns from demonstrations and got none; give --demos N with N above 0")
         started = time.perf_counter()
         collected = []
-        with self._at_work:
-            self._hand_over()
+        with self.block():
             sampler, shape = self.experience.sampler, (self._slices, self.config.learner.batch)
             for batch in Prefetcher(sampler, self._calls, *shape) if sampler else ():
                 self.agent, metrics = self.agent.update(batch)
@@ -188,8 +188,6 @@ class Learner:
             names = collected[0].keys() - {REFUSED} if collected else ()
             means = {name: float(np.mean([m[name] for m in collected])) for name in names}
             seen = len(self.experience.online)
-            self.version += 1
-            self._hand_over()
         return means | {
             "version": float(self.version),
             "updates": float(self.updates),
@@ -198,6 +196,15 @@ class Learner:
             "refused": float(self.refusals.total),
             **self.pacing,
         }
+
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        """What happens within makes a new version: it sees all that came before, and none of what comes meanwhile."""
+        with self._at_work:
+            self._hand_over()
+            yield
+            self.version += 1
+            self._hand_over()
 
     def warm_up(self) -> None:
         """Compile the update ahead of the first block, changing nothing."""

@@ -361,7 +361,7 @@ def test_before_the_first_block_there_is_room_for_all_that_it_needs():
 def test_in_real_time_steps_that_come_during_a_block_wait_up_to_the_bound():
     target, steps = learner(clock="realtime", capacity=2000), experience(QUEUE + 50)
     target.receive(steps[:6])
-    with target._at_work:  # as during a block
+    with target.block():
         assert target.receive(steps) == QUEUE
         assert target.full
     assert target.receive(steps) == len(steps) - QUEUE - 6

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from robot_rl.data.formats import hdf5
+from robot_rl.data.formats import attributes, hdf5
 from robot_rl.data.formats.arrays import ArrayEpisode, steps_of
 from robot_rl.data.formats.intake import Notices, Source, Want, choose, make_schema
 from robot_rl.data.schema import Schema
@@ -58,13 +58,13 @@ def _source(file: Any, path: Path, want: Want) -> Source:
     schema = make_schema(str(about.get("env_name", "robomimic")), chosen, first.action.shape[1], (), want, str(path))
     episodes = (_episode(data, name, mark, notices) for name in names)
     transitions = steps_of(episodes, chosen, want.map.scale, 1 / (want.map.rate or _rate(about)), notices)
-    steps = sum(int(data[name].attrs.get("num_samples", 0)) for name in names)
+    steps = sum(attributes.count(data[name], "num_samples", 0) for name in names)
     return Source(schema, hdf5.guarded(path, transitions), steps, notices)
 
 
 def _as_exported(data: Any, episode: ArrayEpisode, want: Want) -> Want:
     """What was asked, with the names of the schema that our export left in the file, where they fit."""
-    text = data.attrs.get("robot_rl_schema")
+    text = attributes.text(data, "robot_rl_schema")
     if text is None or want.map.observation:
         return want
     own = Schema.from_json(text)
@@ -82,10 +82,9 @@ def _is_demo(name: str) -> bool:
 
 def _env_args(data: Any) -> dict[str, Any]:
     """What the file says of its environment; a file of the plain layout may say nothing."""
-    text = data.attrs.get("env_args", "{}")
     try:
-        content = json.loads(text)
-    except (ValueError, TypeError) as error:
+        content = json.loads(attributes.text(data, "env_args") or "{}")
+    except ValueError as error:
         raise DataError(f"'env_args' is no JSON ({error})") from error
     return content if isinstance(content, dict) else {}
 
@@ -103,8 +102,9 @@ def _episode(data: Any, name: str, mark: str, notices: Notices) -> ArrayEpisode:
     action = hdf5.checked(hdf5.child(demo, "actions"))
     if action.ndim != 2 or action.dtype.kind not in "fiu" or not 0 < action.shape[1] <= 1000:
         raise DataError(f"'{name}' has actions of {action.dtype} {action.shape}, not numbers (n, dim)")
-    count, told = action.shape[0], demo.attrs.get("num_samples", action.shape[0])
-    if int(told) != count:
+    count = action.shape[0]
+    told = attributes.count(demo, "num_samples", count)
+    if told != count:
         raise DataError(f"'{name}' has {count} actions, but says num_samples = {told}; it is cut off")
     reward, dones = hdf5.series(demo, "rewards"), hdf5.series(demo, "dones")
     if reward is None:
