@@ -20,18 +20,23 @@ PLACE = np.array([0.5, 0.0, 0.02])
 """Middle of the patch where the cube lies, its centre, m in base."""
 LIFT = 0.06
 """Height above the table at which the cube counts as picked, m."""
+NEAR = 0.03
+"""Distance of its centre from the tool point up to which the cube is between the fingers, m; it measures 40 mm."""
 
 
 def reward(reading: Reading) -> tuple[float, bool]:
-    """1 when the cube hangs `LIFT` above where it lay, held by the gripper."""
+    """1 when the cube hangs `LIFT` above where it lay, and the gripper holds it between its fingers.
+
+    A cube that hangs by an edge is no success: a policy that is paid for it learns to grasp no better.
+    """
     held = reading.gripper is not None and reading.gripper.grasped
-    success = bool(held and reading.sim["cube_position"][2] > PLACE[2] + LIFT)
+    success = held and verify(reading)
     return float(success), success
 
 
 def verify(reading: Reading) -> bool:
     """Whether the cube truly is up, between the fingers."""
-    near = float(np.linalg.norm(reading.sim["cube_from_tool"])) < 0.03
+    near = float(np.linalg.norm(reading.sim["cube_from_tool"])) < NEAR
     return bool(near and reading.sim["cube_position"][2] > PLACE[2] + LIFT)
 
 
