@@ -20,6 +20,7 @@ from robot_rl.config import LearnerConfig
 from robot_rl.data.transition import Observation, Transition
 from robot_rl.envs.environment import Environment
 from robot_rl.exceptions import DiskError, RobotRLError
+from robot_rl.intervene import Intervener, Nobody
 from robot_rl.pacing import Pacing
 from robot_rl.seeds import derive, episode_id
 
@@ -87,7 +88,7 @@ def take_turns(turns: Sequence[Iterator[None]]) -> None:
 class Episode:
     """How one episode went. fault: why the arm latched, else empty. cycle: s of robot time.
 
-    success: None where the environment does not tell.
+    success: None where the environment does not tell. interventions: steps that somebody else acted in.
     complete: False where the run ended first; whether it would have succeeded, nobody knows.
     timing: how the actor kept up (`Pacing.numbers`); empty where nobody measured.
     """
@@ -109,7 +110,7 @@ class Actor:
     Exploration noise is keyed by the step's number, so a resumed or repeated run draws the same.
     run: UUID of the run, which names its episodes; None: of a run of this object's own.
     tell: hears, in a sentence, of what a person should know. all_steps: of all actors of the run, where there are
-    others.
+    others. intervener: may act in the policy's place.
     """
 
     def __init__(
@@ -125,7 +126,9 @@ class Actor:
         first_episode: int = 0,
         tell: Callable[[str], None] = lambda text: None,
         all_steps: Callable[[], int] | None = None,
+        intervener: Intervener | None = None,
     ) -> None:
+        self._intervener = intervener or Nobody()
         self._env, self._weights, self._sink, self._config = env, weights, sink, config
         self._seed, self.name = seed, name
         self._identity = run or str(uuid.uuid4())
@@ -190,8 +193,9 @@ class Actor:
         observation, info = self._env.reset(seed=derive(self._seed, "train", index))
         self._frames.begin()
         self._pacing.begin()
+        self._intervener.begin(index)
         identity, began, total = episode_id(self._identity, self.name, index), info["stamp"], 0.0
-        step, done = 0, False
+        step, taken, done = 0, 0, False
         full: DiskError | None = None
         while not done and self._sink.steps < steps and not stop():
             transition, after = self._step(identity, step, observation, info)
@@ -201,12 +205,13 @@ class Actor:
                 full = error
                 break
             info = after
+            taken += transition.intervened
             on_step(self._sink.steps)
             observation, total, step = transition.next_observation, total + transition.reward, step + 1
             done = transition.terminated or transition.truncated
             yield
         cycle, fault, timing = info["stamp"] - began, info.get("fault", ""), self._pacing.numbers()
-        return Episode(index, step, total, info["success"], cycle, 0, fault, complete=done, timing=timing), full
+        return Episode(index, step, total, info["success"], cycle, taken, fault, complete=done, timing=timing), full
 
     def _step(
         self, episode: str, step: int, observation: Observation, info: Mapping[str, Any]
@@ -216,7 +221,9 @@ class Actor:
         self._pacing.weights(version, number)
         with self._pacing.acting():
             proposed = self._propose(policy, observation, number)
-        following, reward, terminated, truncated, after = self._env.step(proposed)
+        instead = self._intervener(self._env, observation, proposed)
+        action = proposed if instead is None else instead
+        following, reward, terminated, truncated, after = self._env.step(action)
         transition = Transition(
             actor=self.name,
             sequence=self._sink.next_sequence,
@@ -227,8 +234,8 @@ class Actor:
             observation=observation,
             next_observation=following,
             policy_action=proposed,
-            action=proposed,
-            intervened=False,
+            action=action,
+            intervened=instead is not None,
             reward=reward,
             terminated=terminated,
             truncated=truncated,

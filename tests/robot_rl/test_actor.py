@@ -237,3 +237,33 @@ def test_an_episode_without_noise_acts_as_an_evaluation_does(env):
         for episode in episodes
     ]
     assert gaps[0] > 0.1 and gaps[1] == 0
+
+
+class Turns:
+    """Takes over at the steps given, counted within each episode."""
+
+    def __init__(self, *steps):
+        self.steps, self.begun, self.asked = steps, [], 0
+
+    def begin(self, episode):
+        self.begun.append(episode)
+        self.asked = 0
+
+    def __call__(self, env, observation, proposed):
+        step, self.asked = self.asked, self.asked + 1
+        return np.full_like(proposed, 0.25) if step in self.steps else None
+
+
+def test_what_a_person_did_is_recorded_as_executed_beside_what_the_policy_proposed(env):
+    person = Turns(3, 4, 5)
+    sent, _, episodes = act(env, 120, intervener=person)
+    alone, _, _ = act(env, 120)
+    assert [t.intervened for t in sent] == [t.step in person.steps for t in sent]
+    for t in sent:
+        assert (t.action == (0.25 if t.intervened else t.policy_action)).all()
+        assert not (t.intervened and (t.policy_action == 0.25).any())
+    assert all((a.policy_action == b.action).all() for a, b in zip(sent[:4], alone[:4], strict=True))
+    assert any((sent[4].observation[name] != alone[4].observation[name]).any() for name in sent[4].observation)
+    assert person.begun == [episode.index for episode in episodes]
+    counts = [sum(t.intervened for t in sent if t.episode == name) for name in dict.fromkeys(t.episode for t in sent)]
+    assert [episode.interventions for episode in episodes] == counts and 3 in counts
