@@ -3,8 +3,8 @@
 What costs time there, kept here: one compiled call per slice; all target networks are evaluated and then subsampled;
 nothing is donated. And with `everything` each of three Adams runs over the parameters of all three networks, with a
 gradient of zero where a network is not trained (`common.py`, `apply_gradients`), and their updates are stacked and
-summed, so that momentum also moves what a step does not train. Networks, batch and losses are as in `robot_rl`; the
-actor's step sees one slice, as SERL's does from pixels (from state it sees all of them, which takes longer).
+summed, so that momentum also moves what a step does not train. Networks, batch and losses are as in `robot_rl`. With
+`whole` the actor's step sees all slices, as SERL's does from state, else the last one, as from pixels.
 """
 
 from __future__ import annotations
@@ -50,12 +50,16 @@ def create(agent: SAC, *, everything: bool) -> State:
     return State(params, target, optimisers, jax.random.PRNGKey(0))
 
 
-def update(state: State, batch: Batch, *, everything: bool) -> State:
-    """A call for each slice of `batch` (slices, batch, ...), which trains the critic, then one for the others."""
+def update(state: State, batch: Batch, *, everything: bool, whole: bool) -> State:
+    """A call for each slice of `batch` (slices, batch, ...), which trains the critic, then one for the others.
+
+    whole: that one sees all slices, else the last.
+    """
     slices = [jax.tree.map(lambda leaf, i=i: leaf[i], batch) for i in range(len(batch.reward))]
     for one in slices:
         state = _update(state, one, ("critic",), everything)
-    return _update(state, slices[-1], ("actor", "temperature"), everything)
+    last = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), batch) if whole else slices[-1]
+    return _update(state, last, ("actor", "temperature"), everything)
 
 
 @partial(jax.jit, static_argnames=("trained", "everything"))
