@@ -110,7 +110,7 @@ class Experience:
         for name, capacity in ((ONLINE, self._config.learner.capacity), *rooms.items()):
             self._replays[name] = self._replay(name, max(1, capacity))
         imported = self._config.learner.imported_share
-        share = {"rlpd": self._config.learner.demo_share, "sac": 0.0}.get(self._config.agent, 1 - imported)
+        share = {"rlpd": self._config.learner.demo_share, "sac": 0.0, "bc": 1 - imported}[self._config.agent]
         weights = {DEMONSTRATIONS: share, IMPORTED: imported, ONLINE: max(0.0, 1 - share - imported)}
         sources = {name: (self._replays[name], weight) for name, weight in weights.items()}
         self.sampler = Sampler(sources, self._config.seed)

@@ -10,7 +10,6 @@ from robot_rl.config import (
     RunConfig,
     check,
     convert,
-    devices_of,
     effective,
     load_config,
     read_overrides,
@@ -60,7 +59,7 @@ def test_task_with_an_unknown_override_is_named(task):
     [
         ("stepz: 5", r"unknown key stepz; did you mean steps\?"),
         ("learner: {utdd: 5}", r"unknown key learner\.utdd; did you mean utd\?"),
-        ("agent: ppo", r"agent: 'ppo' is not a choice; choices: rlpd, sac, bc, dagger, hg_dagger"),
+        ("agent: ppo", r"agent: 'ppo' is not a choice; choices: rlpd, sac, bc"),
         ("steps: many", r"steps: 'many' is not a whole number"),
         ("seed: true", r"seed: True is not a whole number"),
         ("learner: 5", r"learner must be a mapping"),
@@ -154,32 +153,3 @@ def test_cloning_makes_no_steps(task):
     assert effective(task, {"agent": "sac"}).steps == 1234
     with pytest.raises(ConfigError, match="steps is 50, but agent bc"):
         effective(task, {"agent": "bc"}, {"steps": 50})
-
-
-@pytest.mark.parametrize(
-    "layer, message",
-    [
-        ({"teleop": "mouse"}, r"teleop is 'mouse', which is no device; did you mean spacemouse\?"),
-        ({"teleop": "ros", "transport": "inprocess"}, "teleop is ros, which needs the ROS 2 graph"),
-        ({"teleop": "keyboard", "intervener": "random30"}, "give one of them"),
-        ({"teleop": "keyboard", "actors": 2}, "one person cannot look after 2 actors"),
-        ({"reward": "intervention"}, "reward is intervention, but nobody takes over; give --teleop"),
-        ({"agent": "hg_dagger"}, "agent is hg_dagger, but nobody takes over"),
-        ({"reward": "human", "transport": "inprocess"}, "nobody can say how it went"),
-    ],
-)
-def test_takeovers_that_cannot_come_are_refused(task, layer, message):
-    with pytest.raises(ConfigError, match=message):
-        effective(task, layer)
-
-
-def test_with_rlif_interventions_stay_among_the_runs_own_steps(task):
-    assert effective(task, {"teleop": "keyboard"}).interventions == "both"
-    rlif = {"reward": "intervention", "teleop": "keyboard"}
-    assert effective(task, rlif).interventions == "online"
-    assert effective(task, rlif | {"interventions": "both"}).interventions == "both"
-
-
-def test_the_first_device_has_priority(task):
-    assert devices_of(effective(task, {"teleop": "gamepad,keyboard"})) == ("gamepad", "keyboard")
-    assert devices_of(effective(task)) == ()
