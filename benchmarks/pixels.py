@@ -124,7 +124,7 @@ def pictures(rng: np.random.Generator) -> dict[str, NDArray]:
 
 
 def looking(crops: int) -> Callable[[dict[str, NDArray]], dict[str, NDArray]]:
-    """Pictures to what the policy sees of them, by our own backbone."""
+    """A function from pictures (h, w, 3), by camera, to the maps that the policy sees of them, by our own backbone."""
     from robot_rl.perception.encoder import Perception  # torch, which the learner's process does without
 
     perception = Perception("compact", crops=crops)
@@ -165,7 +165,7 @@ def feature_figures(seconds: float) -> list[Figure]:
         Figure("act_from_features_beside_the_learner_p99", float(np.percentile(times, 99)), "ms"),
         Figure("act_from_two_images_beside_the_learner_p50", float(np.percentile(looked, 50)), "ms"),
         at_most("act_from_two_images_beside_the_learner_p99", float(np.percentile(looked, 99)), "ms", 40.0),
-        Figure("critic_updates_per_s_beside_it", looked_beside, "1/s"),
+        Figure("critic_updates_per_s_features_while_looking_and_acting", looked_beside, "1/s"),
     ]
 
 

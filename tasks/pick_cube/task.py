@@ -27,7 +27,7 @@ NEAR = 0.03
 def reward(reading: Reading) -> tuple[float, bool]:
     """1 when the cube hangs `LIFT` above where it lay, and the gripper holds it between its fingers.
 
-    A cube that hangs by an edge is no success: a policy that is paid for it learns to grasp no better.
+    A cube that is held by its outermost bit is no success: a policy that is paid for it learns to grasp no better.
     """
     held = reading.gripper is not None and reading.gripper.grasped
     success = held and verify(reading)

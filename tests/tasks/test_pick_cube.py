@@ -31,7 +31,7 @@ def test_a_cube_between_the_fingers_counts_once_it_is_high_enough(lying):
     assert reward(lifted(lying, LIFT - 0.001, 0.01)) == (0.0, False)
 
 
-def test_a_cube_that_hangs_by_an_edge_or_flies_is_no_success(lying):
+def test_a_cube_that_hangs_far_out_or_flies_is_no_success(lying):
     hanging = lifted(lying, LIFT + 0.01, NEAR + 0.001)
     assert reward(hanging) == (0.0, False)
     assert not verify(hanging)
