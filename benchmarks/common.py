@@ -151,14 +151,20 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
 
 
-def main(name: str, measure: Callable[[bool], list[Figure]]) -> None:
-    """Command line of one benchmark; `measure(quick)` returns its figures."""
+def main(
+    name: str, measure: Callable[[bool], list[Figure]], so_far: Callable[[bool], list[Figure]] | None = None
+) -> None:
+    """Command line of one benchmark; `measure(quick)` returns its figures, `so_far(quick)` those it has already."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument("--quick", action="store_true", help="a shorter measurement (under 20 minutes)")
     parser.add_argument("--fresh", action="store_true", help="forget partial results of an earlier run")
+    if so_far is not None:
+        parser.add_argument("--so-far", action="store_true", help="show what there is, and measure nothing")
     options = parser.parse_args()
-    if options.fresh:
+    if so_far is not None and options.so_far:
+        measure = so_far
+    elif options.fresh:
         shutil.rmtree(Partial(name, options.quick).folder, ignore_errors=True)
     figures = measure(options.quick)
     if options.json:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -116,6 +116,7 @@ def speed_figures(repeats: int) -> list[Figure]:
             ratio(f"speed_over_serl_{name}", ours / serl, 4.0 if asked else None),
             ratio(f"speed_over_serl_with_an_actor_step_on_one_slice_{name}", ours / pixels, None),
             ratio(f"speed_over_serl_with_that_and_one_adam_each_{name}", ours / lean, None),
+            ratio(f"speed_of_bfloat16_over_float32_{name}", times["ours"] / times["bfloat16"], None),
             ratio(f"speed_over_matrix_products_{name}", ours / products, 0.5 if asked else None),
             Figure(f"flops_by_hand_{name}", flops / UTD / 1e9, "GFLOP/update"),
             Figure(f"flops_by_xla_{name}", flops_by_xla(make_sac(critics, size), batch) / UTD / 1e9, "GFLOP/update"),
@@ -128,9 +129,9 @@ def ratio(name: str, value: float, target: float | None) -> Figure:
     return Figure(name, value, "times") if target is None else at_least(name, value, "times", target)
 
 
-def make_sac(critics: int, size: int) -> SAC:
+def make_sac(critics: int, size: int, precision: Literal["float32", "bfloat16"] = "float32") -> SAC:
     spec = ObservationSpec.of(observation(np.random.default_rng(0)))
-    return SAC.create(LearnerConfig(critics=critics, batch=size), spec, ACTIONS, 0)
+    return SAC.create(LearnerConfig(critics=critics, batch=size, precision=precision), spec, ACTIONS, 0)
 
 
 def draw_batch(size: int) -> Batch:
@@ -147,7 +148,7 @@ def draw_batch(size: int) -> Batch:
 
 def contestants(agent: SAC, critics: int, size: int, batch: Batch, flops: float) -> dict[str, Callable[[], Any]]:
     """What is timed in turns: each makes UTD critic updates and one of the actor, or as many operations."""
-    states: dict[str, Any] = {"ours": agent}
+    states: dict[str, Any] = {"ours": agent, "bfloat16": make_sac(critics, size, "bfloat16")}
     states |= {
         name: serl_baseline.create(make_sac(critics, size), everything=way["everything"])
         for name, way in BASELINES.items()
@@ -155,9 +156,9 @@ def contestants(agent: SAC, critics: int, size: int, batch: Batch, flops: float)
     count = round(flops / (2 * WIDTH**3))
     kernels = jnp.full((8, WIDTH, WIDTH), 1 / WIDTH)
 
-    def ours() -> Any:
-        states["ours"], _ = states["ours"].update(batch)
-        return states["ours"]
+    def ours(name: str) -> Any:
+        states[name], _ = states[name].update(batch)
+        return states[name]
 
     def baseline(name: str) -> Any:
         states[name] = serl_baseline.update(states[name], batch, **BASELINES[name])
@@ -174,7 +175,8 @@ def contestants(agent: SAC, critics: int, size: int, batch: Batch, flops: float)
 
     x = jnp.ones((WIDTH, WIDTH))
     return {
-        "ours": ours,
+        "ours": partial(ours, "ours"),
+        "bfloat16": partial(ours, "bfloat16"),
         **{name: partial(baseline, name) for name in BASELINES},
         "products": lambda: products(x),
     }

@@ -27,11 +27,14 @@ def robot_rl(*arguments: str) -> str:
     return result.stdout
 
 
-def learn(folder: Path, task: str, *options: str, keep_every: int, episodes: int, seed: int = 1000) -> dict[str, Any]:
+def learn(
+    folder: Path, task: str, *options: str, keep_every: int, episodes: int, seed: int = 1000, whole: bool = False
+) -> dict[str, Any]:
     """Train in `folder` (a half-done run there begins again), then evaluate every policy kept on the way.
 
     Returns `kept` (as `robot-rl eval --kept --json`), `wall_s` of training and what `summary.json` holds of it. Each
-    evaluation is a process of its own: deterministic, `episodes` episodes drawn by `seed`.
+    evaluation is a process of its own: deterministic, `episodes` episodes drawn by `seed`. whole: the run's journal and
+    checkpoints stay.
     """
     shutil.rmtree(folder, ignore_errors=True)
     progress(f"training {task} in {folder.name}")
@@ -41,9 +44,11 @@ def learn(folder: Path, task: str, *options: str, keep_every: int, episodes: int
     printed = robot_rl("eval", str(folder), "--kept", "--episodes", str(episodes), "--seed", str(seed), "--json")
     summary = json.loads((folder / "report" / "summary.json").read_text())
     kept = json.loads(printed)["kept"]
-    shutil.rmtree(folder / "checkpoints")  # a hundred runs would fill the disk
-    shutil.rmtree(folder / "journal")
-    return {"kept": kept, "wall_s": wall, "robot_s": summary["robot_s"], "steps": summary["steps"]}
+    if not whole:
+        shutil.rmtree(folder / "checkpoints")  # a hundred runs would fill the disk
+        shutil.rmtree(folder / "journal")
+    facts = {key: summary[key] for key in ("robot_s", "steps", "intervened_steps", "intervened_shares")}
+    return {"kept": kept, "wall_s": wall, **facts}
 
 
 def first_reached(kept: Sequence[dict[str, Any]], key: str, level: float) -> int | None:

@@ -15,6 +15,7 @@ from launch.substitutions import LaunchConfiguration
 
 from launch import LaunchDescription
 from robot_rl.cli import prepare
+from robot_rl.config import devices_of
 from robot_rl.graph import graph
 from robot_rl.nodes.environment import network_environment
 from robot_rl.runs import RunFolder
@@ -31,6 +32,9 @@ def start(context, *_):
         return [] if acting else [EmitEvent(event=Shutdown(reason="every actor has made its steps"))]
 
     for node in nodes:
+        if node.module == "teleop" and "keyboard" in devices_of(run.config()):
+            print(f"the keyboard needs a terminal of its own: robot-rl node {node.name} --run {run.path}")
+            continue
         process = ExecuteProcess(
             cmd=node.command(run.path),
             name=node.name,

@@ -6,6 +6,7 @@ and where its weights come from (`WeightSource`).
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +18,18 @@ from numpy.typing import NDArray
 
 from robot_rl.agents import FrameStack, Policy
 from robot_rl.config import LearnerConfig
+from robot_rl.data.label import Record
 from robot_rl.data.transition import Observation, Transition
 from robot_rl.envs.environment import Environment
 from robot_rl.exceptions import DiskError, RobotRLError
 from robot_rl.intervene import Intervener, Nobody
+from robot_rl.operator import NoOperator, Operator
+from robot_rl.oversight import Oversight
 from robot_rl.pacing import Pacing
 from robot_rl.seeds import derive, episode_id
+
+PAUSE = 0.05
+"""How often a pausing actor looks whether it may go on, s."""
 
 fold_in = jax.jit(jax.random.fold_in)
 """A random key's child by number; compiled, since the call is made at every step."""
@@ -33,7 +40,10 @@ class ArmFault(RobotRLError):
 
 
 class ExperienceSink(Protocol):
-    """Where steps go. `send` returns once the step is safe on this machine; it never waits for the learner."""
+    """Where steps, and what is judged of them, go.
+
+    `send` returns once a record is safe on this machine, without waiting for the learner.
+    """
 
     @property
     def steps(self) -> int:
@@ -45,7 +55,7 @@ class ExperienceSink(Protocol):
         """The sequence of the next one: labels count in it too."""
         ...
 
-    def send(self, transition: Transition) -> None: ...
+    def send(self, record: Record) -> None: ...
 
 
 class WeightSource(Protocol):
@@ -90,6 +100,7 @@ class Episode:
 
     success: None where the environment does not tell. interventions: steps that somebody else acted in.
     complete: False where the run ended first; whether it would have succeeded, nobody knows.
+    ended_by: the operator's command that ended it, else empty. total: of the rewards as the operator judged them.
     timing: how the actor kept up (`Pacing.numbers`); empty where nobody measured.
     """
 
@@ -102,6 +113,7 @@ class Episode:
     fault: str = ""
     complete: bool = True
     timing: Mapping[str, float] = field(default_factory=dict)
+    ended_by: str = ""
 
 
 class Actor:
@@ -110,7 +122,8 @@ class Actor:
     Exploration noise is keyed by the step's number, so a resumed or repeated run draws the same.
     run: UUID of the run, which names its episodes; None: of a run of this object's own.
     tell: hears, in a sentence, of what a person should know. all_steps: of all actors of the run, where there are
-    others. intervener: may act in the policy's place.
+    others. intervener: may act in the policy's place. operator: judges episodes, pauses and stops; penalise: how
+    (`Oversight`). rest: waits so many seconds in a pause.
     """
 
     def __init__(
@@ -127,7 +140,11 @@ class Actor:
         tell: Callable[[str], None] = lambda text: None,
         all_steps: Callable[[], int] | None = None,
         intervener: Intervener | None = None,
+        operator: Operator | None = None,
+        penalise: bool = False,
+        rest: Callable[[float], None] = time.sleep,
     ) -> None:
+        self._oversight, self._rest = Oversight(operator or NoOperator(), sink, name, penalise=penalise), rest
         self._intervener = intervener or Nobody()
         self._env, self._weights, self._sink, self._config = env, weights, sink, config
         self._seed, self.name = seed, name
@@ -146,7 +163,9 @@ class Actor:
         on_episode: Callable[[Episode], None] = lambda episode: None,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Act until `steps` steps are in the journal, or `stop()`. Raises `ArmFault` when the arm latches.
+        """Act until `steps` steps are in the journal, `stop()`, or the operator's stop.
+
+        Raises `ArmFault` when the arm latches.
 
         on_step is called with the number of steps after each; on_episode at the end of each episode, also of one that
         the sink cut off because it has no room for a step (`DiskError`, which is then raised).
@@ -163,7 +182,12 @@ class Actor:
     ) -> Iterator[None]:
         """As `run`, one step at a time: several actors may take turns (`take_turns`)."""
         self.warm_up()
-        while self._sink.steps < steps and not stop():
+        while self._goes_on(steps, stop):
+            self._oversight.between()
+            if self._oversight.paused or self._oversight.stopping:
+                self._rest(PAUSE)
+                yield
+                continue
             episode, full = yield from self._run_episode(steps, on_step, stop)
             try:
                 on_episode(episode)
@@ -183,6 +207,14 @@ class Actor:
         if self._config.noiseless_share:
             policy.act(policy.spec.example(), None)
 
+    @property
+    def stopped(self) -> bool:
+        """Whether the operator ended the run."""
+        return self._oversight.stopping
+
+    def _goes_on(self, steps: int, stop: Callable[[], bool]) -> bool:
+        return self._sink.steps < steps and not stop() and not self._oversight.stopping
+
     def _run_episode(
         self, steps: int, on_step: Callable[[int], None], stop: Callable[[], bool]
     ) -> Generator[None, None, tuple[Episode, DiskError | None]]:
@@ -197,21 +229,35 @@ class Actor:
         identity, began, total = episode_id(self._identity, self.name, index), info["stamp"], 0.0
         step, taken, done = 0, 0, False
         full: DiskError | None = None
-        while not done and self._sink.steps < steps and not stop():
+        self._oversight.begin(index, identity)
+        while not done and self._goes_on(steps, stop):
             transition, after = self._step(identity, step, observation, info)
+            transition = self._oversight.look(transition, after.get("fault", ""))
             try:
                 self._sink.send(transition)
+                total += self._oversight.sent(transition)
             except DiskError as error:
                 full = error
                 break
             info = after
             taken += transition.intervened
             on_step(self._sink.steps)
-            observation, total, step = transition.next_observation, total + transition.reward, step + 1
+            observation, step = transition.next_observation, step + 1
             done = transition.terminated or transition.truncated
             yield
-        cycle, fault, timing = info["stamp"] - began, info.get("fault", ""), self._pacing.numbers()
-        return Episode(index, step, total, info["success"], cycle, taken, fault, complete=done, timing=timing), full
+        episode = Episode(
+            index,
+            step,
+            total,
+            self._oversight.success(info["success"]),
+            info["stamp"] - began,
+            taken,
+            info.get("fault", ""),
+            complete=done,
+            timing=self._pacing.numbers(),
+            ended_by=self._oversight.ended_by,
+        )
+        return episode, full
 
     def _step(
         self, episode: str, step: int, observation: Observation, info: Mapping[str, Any]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from robot_rl.envs import RobotEnv
     from robot_rl.envs.observation import Observer
     from robot_rl.perception import Encoder
+    from robot_rl.rewards import RewardModel
 
 TWIN = CellConfig("twin", "twin", clock="lockstep")
 """The cell of a run that names none: the twin, with all that the task wants."""
@@ -35,19 +36,31 @@ def task_of(config: RunConfig) -> TaskSpec:
     """
     if config.cell is None:
         return tasks.load(config.task)
-    return _task_in(config.task, config.obs, yaml.safe_dump(plain(config.cell)))
+    return _task_in(config.task, config.obs, config.reward, yaml.safe_dump(plain(config.cell)))
 
 
 @lru_cache(maxsize=8)
-def _task_in(name: str, obs: str, text: str) -> TaskSpec:
+def _task_in(name: str, obs: str, reward: str, text: str) -> TaskSpec:
     """text: of the cell. Kept, since finding an arm's joint angles takes a second."""
     cell, task = build(CellConfig, yaml.safe_load(text), "cell"), tasks.load(name)
     if obs != "state":
         need_cameras(cell, [camera.name for camera in task.cameras])
     task = fit(cell, task)
     if cell.robot != "twin":
-        _refuse_simulated(obs, cell, task)
+        _refuse_simulated(obs, reward, cell, task)
     return task
+
+
+def reward_of(config: RunConfig) -> RewardModel:
+    """Who judges each step of the run while it trains.
+
+    Where interventions are the reward, the task says only when it is done; what no robot can measure, nobody says.
+    """
+    from robot_rl.rewards import HumanReward, TaskReward
+
+    task = task_of(config)
+    measured = config.robot == "twin" or not needs_simulator(task.reward, task)
+    return TaskReward(task) if measured and config.reward != "human" else HumanReward()
 
 
 def open_backend(
@@ -64,15 +77,20 @@ def open_backend(
     return open_cell(cell, task, seed=seed, clock=config.clock, period=period, cameras=cameras)
 
 
-def open_env(config: RunConfig, *, seed: int | None = None) -> RobotEnv:
-    """The run's task as an environment in this process, on its own cell."""
+def open_env(config: RunConfig, *, seed: int | None = None, training: bool = False, patience: int = 1) -> RobotEnv:
+    """The run's task as an environment in this process, on its own cell; judged by the task, or as in `training`.
+
+    patience: how many times as long as the task's horizon an episode may last.
+    """
     from robot_rl.envs import RobotEnv
 
     task = task_of(config)
     cameras = task.cameras if config.obs != "state" else ()
     perception = open_perception(config)
     backend = open_backend(config, task, seed=seed, cameras=cameras)
-    return RobotEnv(task, backend, observer=observer_of(config), perception=perception)
+    reward = reward_of(config) if training else None
+    task = dataclasses.replace(task, horizon=patience * task.horizon)
+    return RobotEnv(task, backend, reward, observer=observer_of(config), perception=perception)
 
 
 def observer_of(config: RunConfig) -> Observer:
@@ -109,7 +127,7 @@ def with_backbone(config: RunConfig) -> RunConfig:
     return dataclasses.replace(config, backbone_id=fingerprint(open_backbone(config.backbone)))
 
 
-def _refuse_simulated(obs: str, cell: CellConfig, task: TaskSpec) -> None:
+def _refuse_simulated(obs: str, reward: str, cell: CellConfig, task: TaskSpec) -> None:
     """On a robot, nobody knows what only a simulator knows."""
     privileged = ", ".join(f"sim/{name}" for name in task.observation.privileged)
     if privileged and obs == "state":
@@ -117,10 +135,10 @@ def _refuse_simulated(obs: str, cell: CellConfig, task: TaskSpec) -> None:
             f"task {task.name} shows the policy {privileged}, which cell {cell.name} ({cell.robot}) cannot measure; "
             "use --obs features or pixels, or --robot twin."
         )
-    if needs_simulator(task.reward, task):
+    if reward == "task" and needs_simulator(task.reward, task):
         raise ConfigError(
             f"the reward of task {task.name} reads sim/*, which cell {cell.name} ({cell.robot}) cannot measure; "
-            "use --robot twin, or a reward of what a robot measures."
+            "use --robot twin, or train with --reward human or intervention."
         )
 
 

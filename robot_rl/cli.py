@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import robot_rl
@@ -13,9 +14,11 @@ from controllers.emulators.fci import add_options as add_emulator_options
 from controllers.exceptions import ControllersError
 from robot_rl.config import (
     CHANGEABLE,
+    DEVICES,
     GYM,
     Learnable,
     RunConfig,
+    devices_of,
     effective,
     in_cell,
     read_overrides,
@@ -29,6 +32,8 @@ from robot_rl.options import Parser, add_run_options, given, parse
 from robot_rl.perception.command import add_pretrain
 from robot_rl.runs import RunFolder, default_path, refuse_existing
 from robot_rl.sinks import check_sink
+from robot_rl.terminal import check_terminal
+from robot_rl.view import check_view
 from tasks.spec import TaskSpec
 
 INTERRUPTED = 130
@@ -84,16 +89,19 @@ def _add_learning(command: Callable[[str, str, Any, str], Parser]) -> None:
     part.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the mode")
     part.add_argument("--best", action="store_true", help="the policy whose training episodes had the best mean return")
     part.add_argument("--kept", action="store_true", help="each policy kept on the way (learner.keep_every), in turn")
-    add_run_options(part, ("cell", "robot", "clock"))
+    add_run_options(part, ("cell", "robot", "clock", "rerun"))
 
     part = command("compare", "RUN...", compare, "compare runs, the seeds of a configuration together, with intervals")
     part.add_argument("runs", metavar="RUN", nargs="+", help="run folders")
     part.add_argument("--out", metavar="FILE", default="compare.png", help="the plot (compare.png)")
     part.add_argument("--json", action="store_true", help="print one JSON object")
 
-    part = command("demos", "TASK", demos, "record demonstrations with a task's scripted expert")
+    part = command("demos", "TASK", demos, "record demonstrations, by a task's scripted expert or by hand")
     part.add_argument("task", metavar="TASK", help="`robot-rl tasks` lists them")
-    add_run_options(part, ("cell", "robot", "clock", "obs", "demos", "seed", "run"))
+    sources = "|".join(("scripted", *DEVICES))
+    part.add_argument("--source", default="scripted", metavar=sources, help="who demonstrates (scripted)")
+    part.add_argument("--lerobot", type=Path, metavar="DIR", help="write the set as a LeRobotDataset, too")
+    add_run_options(part, ("cell", "robot", "clock", "obs", "reward", "demos", "seed", "run", "teleop_file", "rerun"))
 
     what = "look into recorded experience, verify, export, import, merge and trim it"
     add_data(command("data", "COMMAND", lambda options: 0, what))
@@ -216,6 +224,8 @@ def train(options: argparse.Namespace) -> int:
     if options.dry_run:
         describe(config, run)
         return 0
+    if "keyboard" in devices_of(config):
+        check_terminal()
     return run_training(config, run)
 
 
@@ -231,6 +241,7 @@ def _with_backbone(config: RunConfig) -> RunConfig:
 def _check(config: RunConfig, run: RunFolder) -> None:
     """What can be refused before anything is written."""
     check_sink(config.log)
+    check_view(config.rerun)
     if not config.resume:
         refuse_existing(run.path)
     if config.cell is not None or config.task.startswith(GYM):  # else nothing heavy is imported
@@ -252,8 +263,6 @@ def _learnable(name: str, layers: Sequence[Mapping[str, Any]]) -> tuple[Learnabl
 def _file_layer(options: argparse.Namespace) -> dict[str, Any]:
     if options.config is None:
         return {}
-    from pathlib import Path
-
     layer = read_overrides(Path(options.config))
     if layer.get("task", options.task) != options.task:
         raise ConfigError(f"{options.config} is for task {layer['task']}, not {options.task}; name that task instead.")
@@ -277,8 +286,6 @@ def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> tuple[Run
 
 def evaluate(options: argparse.Namespace) -> int:
     """`robot-rl eval RUN`."""
-    from pathlib import Path
-
     from robot_rl.commands import run_evaluation
 
     if options.best and options.kept:
@@ -288,6 +295,8 @@ def evaluate(options: argparse.Namespace) -> int:
     elsewhere = {key: value for key, value in given(options).items() if key in ("cell", "robot", "clock")}
     if elsewhere:
         config = in_cell(config, {"cell": config.cell} | elsewhere)
+    rerun = given(options).get("rerun", "none")
+    check_view(rerun)
     return run_evaluation(
         run,
         config,
@@ -297,13 +306,12 @@ def evaluate(options: argparse.Namespace) -> int:
         best=options.best,
         kept=options.kept,
         as_json=options.json,
+        rerun=rerun,
     )
 
 
 def compare(options: argparse.Namespace) -> int:
     """`robot-rl compare RUN...`."""
-    from pathlib import Path
-
     from robot_rl.compare import compare as run_comparison
 
     return run_comparison(options.runs, Path(options.out), as_json=options.json)
@@ -311,15 +319,14 @@ def compare(options: argparse.Namespace) -> int:
 
 def demos(options: argparse.Namespace) -> int:
     """`robot-rl demos TASK`."""
-    from robot_rl.commands import run_demos
+    from robot_rl.demos_command import check_demos, run_demos, source_of
 
     task = _task(options.task)
-    config = effective(task, given(options))
-    if not config.demos.isdigit() or int(config.demos) < 1:
-        raise ConfigError(f"--demos is {config.demos!r}, but must be a whole number of at least 1.")
+    config = effective(task, source_of(options.source), given(options))
+    check_demos(config, options.lerobot)
     from robot_rl.cells import task_of
 
-    return run_demos(_with_backbone(config), task_of(config))
+    return run_demos(_with_backbone(config), task_of(config), options.lerobot)
 
 
 def list_tasks(options: argparse.Namespace) -> int:
@@ -332,8 +339,6 @@ def list_tasks(options: argparse.Namespace) -> int:
 
 def node(options: argparse.Namespace) -> int:
     """`robot-rl node NAME`."""
-    from pathlib import Path
-
     from robot_rl.commands import run_node
 
     if options.run is not None:

@@ -9,8 +9,7 @@ import json
 import os
 import signal
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,14 +18,15 @@ from rich.console import Console
 from rich.table import Table
 
 from controllers.exceptions import RenderingError
-from robot_rl.config import RunConfig, save_config
+from robot_rl.config import RunConfig, devices_of, save_config
 from robot_rl.exceptions import GraphError
 from robot_rl.graph import LEARNER
 from robot_rl.live import LiveView
-from robot_rl.metrics import MetricsFollower, MetricsWriter
+from robot_rl.metrics import MetricsFollower, MetricsWriter, Record
 from robot_rl.report import print_report, write_report, write_video
-from robot_rl.runs import RunFolder, refuse_existing
+from robot_rl.runs import RunFolder
 from robot_rl.sinks import open_sink
+from robot_rl.view import SPAWN, View
 from tasks.spec import TaskSpec
 
 if TYPE_CHECKING:
@@ -50,21 +50,38 @@ def run_training(config: RunConfig, run: RunFolder) -> int:
     config = dataclasses.replace(config, run=run.path)
     title = f"{config.task}  {run.path}"
     with run.lock(), MetricsWriter(run.metrics) as metrics, interruptible() as stopped:
-        sinks = open_sink(config, run)
-        with LiveView(MetricsFollower(run.metrics), title, sinks=sinks, stopping=stopped.is_set):
+        sinks = (*open_sink(config, run), *open_view(config, run))
+        keys = operator_keys() if devices_of(config) else ""
+        with LiveView(MetricsFollower(run.metrics), title, sinks=sinks, stopping=stopped.is_set, keys=keys) as view:
             metrics.write("run", event="resume" if config.resume else "start", steps=config.steps)
             try:
                 _train(config, run, metrics, stopped)
             except BaseException:
                 metrics.write("run", event="failed", steps=config.steps)
                 raise
-            metrics.write("run", event="stop" if stopped.is_set() else "complete", steps=config.steps)
+            view.refresh()
+            ended = stopped.is_set() or view.progress.stopped
+            metrics.write("run", event="stop" if ended else "complete", steps=config.steps)
     summary = write_report(run)
     print_report(run, summary, Console())
-    if stopped.is_set():
+    if ended:
         Console(stderr=True).print(f"stopped; go on with: robot-rl train {config.task} --run {run.path} --resume")
         return INTERRUPTED
     return 0
+
+
+def open_view(config: RunConfig, run: RunFolder) -> tuple[Callable[[Record], None], ...]:
+    """What shows the run's metrics in the Rerun viewer, where the run wants that."""
+    if config.rerun == "none":
+        return ()
+    return (View(config.rerun, run.identity).metric,)
+
+
+def operator_keys() -> str:
+    """What an operator may press, in a line."""
+    from robot_rl.teleop.keyboard import OPERATOR
+
+    return "  ".join(f"{key} {command}" for key, command in OPERATOR.items())
 
 
 def _train(config: RunConfig, run: RunFolder, metrics: MetricsWriter, stopped: threading.Event) -> None:
@@ -99,13 +116,18 @@ def check_transport(config: RunConfig) -> None:
         return
     from robot_rl.nodes.environment import Domain, check_peers
 
+    check_ros()
+    check_peers(config.peers)
+    with Domain(config.run or Path("runs"), os.environ.get("ROS_DOMAIN_ID")):
+        return
+
+
+def check_ros() -> None:
+    """Raise `GraphError` where ROS 2 is not there."""
     if importlib.util.find_spec("rclpy") is None:
         raise GraphError(
             "ROS 2 is not installed; source a workspace, pip install 'robot_rl[ros]', or use --transport inprocess."
         )
-    check_peers(config.peers)
-    with Domain(config.run or Path("runs"), os.environ.get("ROS_DOMAIN_ID")):
-        return
 
 
 @contextmanager
@@ -160,11 +182,12 @@ def run_evaluation(
     best: bool = False,
     kept: bool = False,
     as_json: bool = False,
+    rerun: str = "none",
 ) -> int:
     """Evaluate the run's newest policy in this process, film the first episodes, and bring the report up to date.
 
     config: the run's, perhaps in another cell. best: the policy of the best checkpoint instead. kept: each policy
-    that was kept on the way instead, on the same episodes, without a film.
+    that was kept on the way instead, on the same episodes, without a film. rerun: as `--rerun` has it.
     """
     from robot_rl.evaluate import policy_act
     from robot_rl.nets.compile import enable_compile_cache
@@ -173,16 +196,19 @@ def run_evaluation(
     from robot_rl.training import best_policy, kept_policies, newest_policy
 
     enable_compile_cache()
+    config = dataclasses.replace(config, reward="task")  # nobody is there to judge
     policies = kept_policies(run) if kept else {None: best_policy(run) if best else newest_policy(run)}
     problem, results = problem_of(config), []
     for policy in policies.values():
         refuse_policy(policy, problem.example, problem.action_dim, config.learner.stack)
     env = problem.open_env(config, seed=seed, film=not kept)
+    view = None if rerun == "none" else View(rerun, run.identity, "" if rerun == SPAWN else "eval")
     try:
         with MetricsWriter(run.metrics) as metrics:
             for step, policy in policies.items():
                 act = policy_act(policy, seed, stochastic)
-                result, film = _evaluate(env, act, episodes, seed, run, metrics, config.learner.stack, film=not kept)
+                stack = config.learner.stack
+                result, film = _evaluate(env, act, episodes, seed, run, metrics, stack, film=not kept, view=view)
                 result |= {} if step is None else {"step": step}
                 cell = config.cell.name if config.cell else config.robot
                 metrics.write("eval", **result, deterministic=not stochastic, best=best, cell=cell)
@@ -199,7 +225,15 @@ def run_evaluation(
 
 
 def _evaluate(
-    env: Environment, act: Act, episodes: int, seed: int, run: RunFolder, metrics: MetricsWriter, stack: int, film: bool
+    env: Environment,
+    act: Act,
+    episodes: int,
+    seed: int,
+    run: RunFolder,
+    metrics: MetricsWriter,
+    stack: int,
+    film: bool,
+    view: View | None,
 ) -> tuple[dict[str, Any], list[Look]]:
     """The evaluation's summary, and of the first `FILMED` episodes what shows them, where that is wanted."""
     from robot_rl.evaluate import evaluate
@@ -213,8 +247,12 @@ def _evaluate(
     def on_episode(episode: Episode) -> None:
         tell(next(done))
 
+    moments = itertools.count()
+
     def remember(episode: int, reading: Any) -> None:
         nonlocal film
+        if view is not None:
+            view.moment(next(moments), reading)
         try:
             if film and episode < FILMED and len(looks) < LONGEST_FILM and (look := env.look()) is not None:
                 looks.append(look)
@@ -236,34 +274,6 @@ def _film(env: Environment, looks: list[Look], path: Path) -> None:
         write_video(map(env.show, looks), path, fps=1 / env.period)
     except RenderingError as error:
         Console(stderr=True).print(f"no video: {error}")
-
-
-def run_demos(config: RunConfig, task: TaskSpec) -> int:
-    """Record a set of demonstrations into a folder of its own."""
-    from robot_rl.cells import open_env, refuse_simulated_expert
-    from robot_rl.data.formats.whole import write_set
-    from robot_rl.demonstrate import record_demos
-    from robot_rl.training import schema_of
-
-    refuse_simulated_expert(config, task)
-    name = f"{config.task}-demos-{time.strftime('%Y%m%d-%H%M%S')}-seed{config.seed}"
-    folder = config.run or Path("runs") / name
-    refuse_existing(folder)
-    console, count = Console(stderr=True), int(config.demos)
-    env = open_env(config)
-
-    def told(kept: int, success: bool) -> None:
-        console.print(f"{kept}/{count}{'' if success else '  (one failed and is left out)'}", highlight=False)
-
-    try:
-        episodes = record_demos(env, count, config.seed, on_episode=told)
-    finally:
-        env.close()
-    written = write_set(folder, schema_of(config), (step for episode in episodes for step in episode))
-    print(f"{count} demonstrations, {written.steps:,} steps: {folder}")
-    seen = "" if config.obs == "state" else f" --obs {config.obs}"
-    print(f"train with them: robot-rl train {config.task}{seen} --demos {folder}")
-    return 0
 
 
 def print_tasks(specs: list[TaskSpec], *, as_json: bool) -> int:

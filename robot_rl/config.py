@@ -22,6 +22,11 @@ from controllers.exceptions import SettingsError
 from controllers.settings import option
 from robot_rl.exceptions import ConfigError
 
+DEVICES = ("keyboard", "spacemouse", "gamepad", "ros", "leader")
+"""What a person may take over with (`robot_rl.teleop`)."""
+OVER_ROS = ("ros", "leader")
+"""Those of them whose movements come as messages."""
+
 
 @dataclass(frozen=True)
 class LearnerConfig:
@@ -70,14 +75,23 @@ class RunConfig:
     clock: Literal["lockstep", "realtime"] = option(
         "lockstep", "lockstep: reproducible, as fast as the machine; realtime: wall clock"
     )
-    agent: Literal["rlpd", "sac", "bc"] = option("rlpd", "the learning algorithm")
+    agent: Literal["rlpd", "sac", "bc", "dagger", "hg_dagger"] = option("rlpd", "the learning algorithm")
     obs: Literal["state", "pixels", "features"] = option(
         "state", "what the policy sees; features: pictures through a frozen backbone"
     )
     backbone: str = option("compact", "for features: compact (ours), a file of robot-rl pretrain, timm:NAME or hf:NAME")
     crops: int = option(4, "for features: how many variations of each frame are kept, the frame itself first")
     backbone_id: str = option("", "for features: which weights; found when a run begins, and checked from then on")
-    reward: Literal["task"] = option("task", "where the reward comes from")
+    reward: Literal["task", "intervention", "human"] = option(
+        "task", "where the reward comes from: the task, -1 for making somebody take over (RLIF), or the operator alone"
+    )
+    teleop: str = option("none", "what a person takes over with: " + "|".join(DEVICES) + "; several: the first wins")
+    teleop_file: Path | None = option(None, "the device's settings: axes, scales, buttons; its own unless given")
+    intervener: str = option("none", "a rule that takes over in a person's stead, for studies in simulation")
+    expert: str = option("scripted", "who acts when the rule has taken over: scripted, or a run's folder")
+    interventions: Literal["online", "both"] = option(
+        "both", "where an intervener's steps go: among the run's own, or among the demonstrations too"
+    )
     demos: str = option("20", "demonstrations: how many the task's expert records, or a recorded set's path")
     imported: tuple[str, ...] = option((), "folders of recorded sets, drawn from beside the demonstrations")
     steps: int | None = option(None, "environment steps to train; unless given the task's own number, none for bc")
@@ -91,8 +105,12 @@ class RunConfig:
         "step", "the journal is on the disk after each step, or (gym, unless given) before each checkpoint"
     )
     log: Literal["tensorboard", "wandb", "none"] = option("none", "where metrics go besides metrics.jsonl")
+    rerun: str = option("none", "stream to the Rerun viewer: spawn (here), its address, or into a file .rrd")
     learner: LearnerConfig = field(default_factory=LearnerConfig)
 
+
+CLONING = ("dagger", "hg_dagger")
+"""Agents that go on cloning while the run goes: of them all that somebody shows counts among the demonstrations."""
 
 NOT_SAVED = ("run", "resume")
 """Fields that say where a run lies, not what it is; a run's folder can be moved."""
@@ -100,7 +118,7 @@ NOT_SAVED = ("run", "resume")
 GYM = "gym:"
 """What a run's `task` begins with where it is anybody's Gymnasium environment."""
 
-CHANGEABLE = ("steps", "log", "transport", "clock", "here", "peers")
+CHANGEABLE = ("steps", "log", "transport", "clock", "here", "peers", "teleop", "teleop_file", "rerun")
 """Fields that may differ when a run goes on; the others make it another run."""
 
 
@@ -124,9 +142,13 @@ def effective(task: Learnable, *layers: Mapping[str, Any]) -> RunConfig:
     for layer in layers:
         run |= {key: value for key, value in layer.items() if key not in ("learner", "task")}
         learner = {**learner, **layer.get("learner", {})}
+    if run.get("teleop", "none") != "none":
+        run.setdefault("clock", "realtime")  # a person is not as fast as the machine
     run |= _with_cell(run)
     if run.get("agent") == "bc" and not any("steps" in layer for layer in layers):
         run["steps"] = 0
+    if run.get("reward") == "intervention" and run.get("agent") not in CLONING:
+        run.setdefault("interventions", "online")  # as in RLIF, whose demonstrations were there before
     config = RunConfig(**run, learner=LearnerConfig(**learner))
     validate(config)
     return config
@@ -171,6 +193,69 @@ def validate(config: RunConfig) -> None:
     if not config.demos.isdigit() and not Path(config.demos).exists():
         raise ConfigError(f"demos is {config.demos!r}, which is neither a number nor a path that exists.")
     _validate_imported(config)
+    _validate_people(config)
+
+
+def _validate_people(config: RunConfig) -> None:
+    """Refuse takeovers that cannot come, or from two at once. Raises `ConfigError`."""
+    devices = devices_of(config)
+    for device in devices:
+        if device not in DEVICES:
+            raise ConfigError(f"teleop is {device!r}, which is no device; {settings.suggest(device, DEVICES)}.")
+        if device in OVER_ROS and config.transport == "inprocess":
+            raise ConfigError(f"teleop is {device}, which needs the ROS 2 graph; leave --transport out.")
+    if devices and config.intervener != "none":
+        raise ConfigError(f"teleop is {config.teleop} and intervener is {config.intervener}; give one of them.")
+    parts = config.here or tuple(f"actor{index}" for index in range(config.actors))
+    acting = [part for part in parts if part != "learner"]
+    if devices and len(acting) > 1:
+        raise ConfigError(
+            f"teleop is {config.teleop}, but one person cannot look after {len(acting)} actors; "
+            "name one of them with --here on each machine."
+        )
+    if config.intervener != "none" and config.robot != "twin":
+        raise ConfigError(
+            f"intervener is {config.intervener}, a rule for simulation, but robot is {config.robot}; give --teleop."
+        )
+    if config.intervener != "none" and config.task.startswith(GYM) and config.expert.partition(",")[0] == "scripted":
+        raise ConfigError(
+            f"expert is {config.expert}, but {config.task} has no scripted one; name a run with --expert."
+        )
+    for name, value in (("reward", config.reward), ("agent", config.agent)):
+        if not takes_over(config) and value in ("intervention", "hg_dagger"):
+            raise ConfigError(
+                f"{name} is {value}, but nobody takes over; give --teleop DEVICE, or --intervener RULE in simulation."
+            )
+    if config.agent == "bc" and takes_over(config):
+        raise ConfigError("agent is bc, which never acts while it learns, so nobody can take over; use hg_dagger.")
+    _validate_cloning(config)
+    if config.reward == "human" and not devices and config.transport == "inprocess":
+        raise ConfigError("reward is human, but nobody can say how it went; give --teleop DEVICE.")
+
+
+def _validate_cloning(config: RunConfig) -> None:
+    """Refuse what leaves nothing to clone. Raises `ConfigError`."""
+    if config.agent in CLONING and config.interventions == "online":
+        raise ConfigError(f"interventions is online, but agent {config.agent} clones them; leave it out.")
+    if config.agent != "dagger":
+        return
+    if takes_over(config):
+        taker = f"teleop is {config.teleop}" if config.teleop != "none" else f"intervener is {config.intervener}"
+        raise ConfigError(f"{taker}, but with agent dagger the policy always acts; leave it out, or use hg_dagger.")
+    if config.expert.partition(",")[0] == "scripted" or "," in config.expert:
+        raise ConfigError(f"expert is {config.expert}, but agent dagger asks a policy what it would do; name a run.")
+    if config.learner.stack != 1:
+        raise ConfigError(f"learner.stack is {config.learner.stack}, but agent dagger's expert sees one observation.")
+
+
+def takes_over(config: RunConfig) -> bool:
+    """Whether anybody may act in the policy's place: a person, or a rule."""
+    return config.teleop != "none" or config.intervener != "none"
+
+
+def devices_of(config: RunConfig) -> tuple[str, ...]:
+    """What a person may take over with, the first with priority; none: nobody does."""
+    return () if config.teleop == "none" else tuple(config.teleop.split(","))
 
 
 def _validate_imported(config: RunConfig) -> None:

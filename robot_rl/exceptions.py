@@ -31,3 +31,7 @@ class GraphError(RobotRLError):
 
 class CommissionError(RobotRLError):
     """A step of commissioning that cannot be done now."""
+
+
+class DeviceGone(RobotRLError):
+    """A device that a person moves an arm with was unplugged, or there is none."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from robot_rl.checkpoint import Checkpoint
-from robot_rl.config import RunConfig
+from robot_rl.config import RunConfig, takes_over
 from robot_rl.data.label import Label, Record
 from robot_rl.data.replay import Replay, Sampler
+from robot_rl.data.transition import Observation
 from robot_rl.exceptions import DataError
 from robot_rl.nets.observation import ObservationSpec
+from robot_rl.rewards import intervention
 
 ONLINE, DEMONSTRATIONS, IMPORTED = "online", "demonstrations", "imported"
 _PLACE = re.compile("[0-9a-f]{32}")
@@ -39,15 +42,25 @@ class Experience:
 
     folder: where the replays of observations with cameras lie, memory-mapped, each beginning in a folder of a new
     name that its checkpoints hold: what another beginning left is never taken for its own. None: in memory.
+    expert: what it would have done at each step counts among the demonstrations (DAgger).
     """
 
     sampler: Sampler
 
-    def __init__(self, config: RunConfig, spec: ObservationSpec, action_dim: int, folder: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        spec: ObservationSpec,
+        action_dim: int,
+        folder: Path | None = None,
+        expert: Callable[[Observation], NDArray] | None = None,
+    ) -> None:
+        self._expert = expert
         self._config, self._spec, self._action_dim = config, spec, action_dim
         self._folder = folder if spec.images or spec.features else None
         self._place: str | None = None
         self._rooms: dict[str, int] = {}
+        self._shared = False  # whether interveners' steps lie among the demonstrations
         self._replays: dict[str, Replay] = {}
 
     @property
@@ -71,13 +84,32 @@ class Experience:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._place = uuid.uuid4().hex
         self._open({DEMONSTRATIONS: len(demonstrations), IMPORTED: len(imported)})
+        worth = intervention.of_demonstration if self._config.reward == "intervention" else _unchanged
         for name, records in ((DEMONSTRATIONS, demonstrations), (IMPORTED, imported)):
             for record in records:
-                _add(self._replays[name], check(record))
+                _add(self._replays[name], worth(check(record)))
 
     def add(self, record: Record) -> None:
-        """Take in what the run itself brought: a step, or a judgement of one."""
-        _add(self.online, record)
+        """Take in what the run itself brought: a step, or a judgement of one.
+
+        With `interventions: both`, a step that an intervener made counts among the demonstrations, too (HIL-SERL, Luo
+        et al., 2024), each as it was: a turn of theirs is no episode, so its last step leads to a value of the next.
+        """
+        rlif = self._config.reward == "intervention"
+        worth = intervention.relabelled(record, self.online.newest(record.actor)) if rlif else [record]
+        _add(self.online, worth)
+        if self._config.interventions == "both" and worth:
+            record = worth[-1]  # what may come before it judges a step of the policy's
+            self._demonstrate(record)
+
+    def _demonstrate(self, record: Record) -> None:
+        """Count what somebody showed among the demonstrations."""
+        if isinstance(record, Label):
+            self.demonstrations.label(record)
+        elif self._expert is not None:
+            self.demonstrations.add(dataclasses.replace(record, action=self._expert(record.observation)))
+        elif record.intervened:
+            self.demonstrations.add(record, self.online.before(record.actor))
 
     def save(self) -> tuple[dict[str, dict[str, NDArray]], dict[str, Any]]:
         """Files and state that `restore` needs. What is memory-mapped is on disk afterwards."""
@@ -85,7 +117,8 @@ class Experience:
         for name, replay in self._replays.items():
             files[f"{name}.safetensors"], states[name] = replay.save()
         random = self.sampler.rng.bit_generator.state
-        return files, {"place": self._place, "rooms": self._rooms, "replays": states, "random": random}
+        places = {"place": self._place, "rooms": self._rooms, "shared": self._shared}
+        return files, places | {"replays": states, "random": random}
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on as `checkpoint` has it. DataError: it is of other observations, or its replay is gone or damaged."""
@@ -94,6 +127,7 @@ class Experience:
         if (place is None) != (self._folder is None) or not (place is None or _PLACE.fullmatch(place)):
             raise DataError(f"its replay lies in {place!r}, not where this run's does")
         self._place = place
+        self._shared = bool(state.get("shared", False))  # none in a checkpoint of an earlier release
         self._open({name: int(room) for name, room in state["rooms"].items()})
         for name, replay in self._replays.items():
             replay.restore(checkpoint.arrays(f"{name}.safetensors"), state["replays"][name])
@@ -105,12 +139,20 @@ class Experience:
             replay.close()
 
     def _open(self, rooms: Mapping[str, int]) -> None:
-        """rooms: records there are in each source but the run's own."""
+        """rooms: records there are in each source but the run's own; what interveners do has room beside them.
+
+        Where nobody may take over any more, what somebody did before still needs it.
+        """
         self._rooms = dict(rooms)
-        for name, capacity in ((ONLINE, self._config.learner.capacity), *rooms.items()):
-            self._replays[name] = self._replay(name, max(1, capacity))
+        own = self._config.learner.capacity
+        shown = self._expert is not None or takes_over(self._config)
+        self._shared |= self._config.interventions == "both" and shown
+        shared = own if self._shared else 0
+        for name, capacity in ((ONLINE, own), *rooms.items()):
+            more = shared if name == DEMONSTRATIONS else 0
+            self._replays[name] = self._replay(name, max(1, capacity + more))
         imported = self._config.learner.imported_share
-        share = {"rlpd": self._config.learner.demo_share, "sac": 0.0, "bc": 1 - imported}[self._config.agent]
+        share = {"rlpd": self._config.learner.demo_share, "sac": 0.0}.get(self._config.agent, 1 - imported)
         weights = {DEMONSTRATIONS: share, IMPORTED: imported, ONLINE: max(0.0, 1 - share - imported)}
         sources = {name: (self._replays[name], weight) for name, weight in weights.items()}
         self.sampler = Sampler(sources, self._config.seed)
@@ -129,8 +171,13 @@ class Experience:
         )
 
 
-def _add(replay: Replay, record: Record) -> None:
-    if isinstance(record, Label):
-        replay.label(record)
-    else:
-        replay.add(record)
+def _unchanged(record: Record) -> list[Record]:
+    return [record]
+
+
+def _add(replay: Replay, records: Iterable[Record]) -> None:
+    for record in records:
+        if isinstance(record, Label):
+            replay.label(record)
+        else:
+            replay.add(record)

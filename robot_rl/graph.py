@@ -10,7 +10,7 @@ from pathlib import Path
 
 from robot_rl import actors
 from robot_rl.cells import task_of
-from robot_rl.config import RunConfig
+from robot_rl.config import RunConfig, devices_of
 from robot_rl.nodes.protocol import CLOCK, SHARED
 
 LEARNER = "learner"
@@ -23,6 +23,7 @@ class NodeSpec:
     module: its file in `robot_rl.nodes`; parameters: arguments of the module's `main`. restart: start it again
     when it dies; where that is not safe its death ends the run. finishes: once all of these have ended cleanly, so has
     the run. namespace: its own, below which it shares with the others only what the learner speaks and hears.
+    keys: its standard input is what a person types in the run's terminal.
     """
 
     name: str
@@ -32,6 +33,7 @@ class NodeSpec:
     finishes: bool = False
     parameters: Mapping[str, str] = field(default_factory=dict)
     namespace: str = ""
+    keys: bool = False
 
     def command(self, run: Path) -> list[str]:
         """The command line that starts it for the run in folder `run`."""
@@ -81,7 +83,16 @@ def _cell(config: RunConfig, actor: str) -> tuple[NodeSpec, ...]:
         *((_of(actor, "perception", "perception", "looks at pictures once"),) if config.obs == "features" else ()),
         _of(actor, "reward", "reward", "judges every tick"),
         _of(actor, "reset", "reset", "brings the cell to the start of an episode"),
+        *_people(config, actor),
     )
+
+
+def _people(config: RunConfig, actor: str) -> tuple[NodeSpec, ...]:
+    """What a person takes over with."""
+    if not devices_of(config):
+        return ()
+    node = _of(actor, "teleop", "teleop", "reads the devices of the person who may take over")
+    return (dataclasses.replace(node, keys=True),)
 
 
 def _of(

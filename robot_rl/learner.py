@@ -5,18 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from robot_rl.agents import make_agent
 from robot_rl.agents.guard import REFUSED
 from robot_rl.checkpoint import Checkpoint, Contents, reading, save_checkpoint
-from robot_rl.config import RunConfig
+from robot_rl.config import CLONING, RunConfig
 from robot_rl.data.label import Label, Record
 from robot_rl.data.replay import Prefetcher, Replay, Sampler
 from robot_rl.data.transition import Observation, Transition
@@ -43,7 +44,8 @@ class Learner:
     Block j = 0, 1, ... is due once start + block * j transitions have been received. It makes utd * block critic
     steps and yields version j + 1; version 0 is untrained. In lockstep it sees exactly the first start + block * j
     transitions, so what it computes depends on their order and not on when they came; in real time it sees all
-    that came. With agent "bc" there is one block, due at once, of bc_steps on the demonstrations.
+    that came. With agent "bc" there is one block, due at once, of bc_steps on the demonstrations; with DAgger these
+    make version 0.
 
     `receive`, `next_sequence`, `durable`, `received` and `full` may be used from another thread than the rest.
     """
@@ -75,7 +77,7 @@ class Learner:
         self.agent = make_agent(config.agent, settings, observation, action_dim, config.seed, gripper=gripper)
         self.version = 0
         self.refusals = Refusals(refused)
-        self.experience = Experience(config, self.spec, action_dim, replay)
+        self.experience = Experience(config, self.spec, action_dim, replay, _labeller(config))
         self.returns = Returns()
         self._slices, self._calls = settings.utd, settings.block
         if config.agent == "bc":
@@ -92,6 +94,7 @@ class Learner:
         self._message: tuple[int, bytes] | None = None
         if demos is not None:
             self.experience.begin(demos, imported, self._checked)
+            self._clone_first()
 
     def receive(self, records: Iterable[Record]) -> int:
         """Take those that come next in their actor's sequence, ignore all others; return how many were taken.
@@ -196,6 +199,13 @@ class Learner:
             "refused": float(self.refusals.total),
             **self.pacing,
         }
+
+    def _clone_first(self) -> None:
+        """DAgger begins with the policy that behaviour cloning makes of the demonstrations: that is version 0."""
+        sampler, settings = self.experience.sampler, self.config.learner
+        if self.config.agent in CLONING and sampler:
+            for batch in Prefetcher(sampler, -(-settings.bc_steps // settings.utd), settings.utd, settings.batch):
+                self.agent, _ = self.agent.update(batch)
 
     @contextmanager
     def block(self) -> Iterator[None]:
@@ -334,6 +344,18 @@ class Learner:
         if not (np.isfinite(record.action).all() and np.isfinite(record.reward)):
             raise DataError(f"{where} has action {record.action} and reward {record.reward}; both must be finite")
         return record
+
+
+def _labeller(config: RunConfig) -> Callable[[Observation], NDArray] | None:
+    """What DAgger's expert would have done, where the run has one."""
+    if config.agent != "dagger":
+        return None
+    from robot_rl.interveners.experts import load_policy
+
+    policy, stack = load_policy(config, config.expert)
+    if stack != 1:
+        raise ConfigError(f"the expert {config.expert} sees {stack} observations at once, agent dagger's sees one")
+    return lambda observation: policy.act(observation, None)
 
 
 def _count(value: Any) -> int:

@@ -49,6 +49,7 @@ class Progress:
     phase_total: int = 0
     messages: list[str] = field(default_factory=list)
     nodes: dict[str, str] = field(default_factory=dict)
+    operator: Record | None = None
     outcomes: deque[bool] = field(default_factory=lambda: deque(maxlen=WINDOW))
     returns: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
     _history: deque[tuple[float, int, int]] = field(default_factory=deque)
@@ -62,7 +63,7 @@ class Progress:
     def _run(self, record: Record) -> None:
         self.total = record.get("steps") or self.total
         if record["event"] in ("start", "resume"):
-            self.phase, self.nodes, self.messages = "starting", {}, []
+            self.phase, self.nodes, self.messages, self.operator = "starting", {}, [], None
             self._history.clear()
 
     def _phase(self, record: Record) -> None:
@@ -90,6 +91,9 @@ class Progress:
             detail = f": {record['detail']}" if record.get("detail") else ""
             self.messages.append(f"node {record['name']} {record['event']}{detail}")
 
+    def _operator(self, record: Record) -> None:
+        self.operator = record
+
     def _notice(self, record: Record) -> None:
         self.messages.append(record["text"])
 
@@ -98,6 +102,17 @@ class Progress:
         self._history.append((record["time"], self.step, self.updates))
         while self._history and record["time"] - self._history[0][0] > RATE_WINDOW:
             self._history.popleft()
+
+    @property
+    def asked(self) -> str:
+        """What the operator last asked for that still holds: paused, stopping, or nothing."""
+        record = self.operator or {}
+        return record["text"] if record.get("paused") or record.get("stopping") else ""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the operator ended the run."""
+        return self.operator is not None and bool(self.operator["stopping"])
 
     @property
     def success_rate(self) -> float | None:
@@ -142,8 +157,8 @@ def line(progress: Progress) -> str:
     return "  ".join([*parts, f"ETA {clock(progress.eta_s)}"])
 
 
-def view(progress: Progress, title: str, elapsed: float, stopping: bool = False) -> RenderableType:
-    """The live view."""
+def view(progress: Progress, title: str, elapsed: float, stopping: bool = False, keys: str = "") -> RenderableType:
+    """The live view. keys: what an operator may press, where there is one."""
     training = progress.phase == "train"
     done, total = (progress.step, progress.total) if training else (progress.done, progress.phase_total)
     head = Table.grid(expand=True)
@@ -176,6 +191,8 @@ def view(progress: Progress, title: str, elapsed: float, stopping: bool = False)
     if progress.messages:
         lines = "\n".join(progress.messages).splitlines()[-MESSAGE_LINES:]
         parts.append(Text("\n".join(lines), style="yellow"))
+    if keys:
+        parts.append(Text(f"{progress.asked or 'running'}   {keys}", style="bold cyan"))
     hint = "stopping; a second Ctrl-C does not wait" if stopping else "Ctrl-C stops; --resume goes on"
     return Panel(Group(*parts), title=title, title_align="left", subtitle=hint)
 
@@ -205,6 +222,7 @@ class LiveView:
     """Follows a run's metrics in a thread and shows them; `with LiveView(...):` around the work.
 
     sinks: called with every record that is new since the view began. stopping: whether a person asked to stop.
+    keys: what an operator may press, always shown.
     """
 
     def __init__(
@@ -216,14 +234,16 @@ class LiveView:
         sinks: Sequence[Callable[[Record], None]] = (),
         every: float | None = None,
         stopping: Callable[[], bool] = lambda: False,
+        keys: str = "",
     ) -> None:
+        self._keys = keys
         # standard output is for results
         self._console = console or Console(stderr=True)
         self._follower, self._title, self._sinks, self._stopping = follower, title, sinks, stopping
         self.progress = Progress()
         self._every = every or (0.25 if self._console.is_terminal else 5.0)
         self._began = time.monotonic()
-        self._stop = threading.Event()
+        self._stop, self._lock = threading.Event(), threading.Lock()
         self._thread = threading.Thread(target=self._loop, name="live view", daemon=True)
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
         self._said = ""
@@ -241,15 +261,20 @@ class LiveView:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        self._refresh()
+        self.refresh()
         if self._live is not None:
             self._live.stop()
 
     def _loop(self) -> None:
         while not self._stop.wait(self._every):
-            self._refresh()
+            self.refresh()
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
+        """Read what is new, and show it."""
+        with self._lock:
+            self._show_new()
+
+    def _show_new(self) -> None:
         told = len(self.progress.messages)
         for record in self._follower.read():
             self.progress.add(record)
@@ -257,7 +282,7 @@ class LiveView:
                 sink(record)
         if self._live is not None:
             elapsed = time.monotonic() - self._began
-            self._live.update(view(self.progress, self._title, elapsed, self._stopping()), refresh=True)
+            self._live.update(view(self.progress, self._title, elapsed, self._stopping(), self._keys), refresh=True)
             return
         for message in self.progress.messages[told:]:
             self._console.print(message, highlight=False, markup=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from robot_rl.actor import ends_block, version_due
 from robot_rl.agents import Policy, policy_from_bytes
 from robot_rl.config import LearnerConfig
 from robot_rl.data.journal import Journal, JournalReader
-from robot_rl.data.transition import Transition
+from robot_rl.data.label import Label, Record
 from robot_rl.exceptions import DataError
 from robot_rl.learner import Learner
 
@@ -89,15 +89,15 @@ class LocalLink:
         """What the actor of that name sends to and gets from."""
         return Port(self, self._journals[actor], self._config)
 
-    def send(self, transition: Transition) -> None:
-        """Journal a step, and start a block of updates when one is due and the learner is free.
+    def send(self, record: Record) -> None:
+        """Journal a record, and start a block of updates when one is due and the learner is free.
 
         What a learner at work has no room for, it reads from the journal afterwards.
         """
-        self._journals[transition.actor].append(transition)
-        if self._lockstep and ends_block(self.steps, self._config):
+        self._journals[record.actor].append(record)
+        if self._lockstep and not isinstance(record, Label) and ends_block(self.steps, self._config):
             self._running.result()
-        taken = self._learner.receive([transition])
+        taken = self._learner.receive([record])
         if self._running.done():
             self._running.result()  # raises what the learner raised
             if not taken:
@@ -158,9 +158,9 @@ class Port:
         """Records in the actor's journal so far."""
         return self._journal.next_sequence
 
-    def send(self, transition: Transition) -> None:
+    def send(self, record: Record) -> None:
         """As `LocalLink.send`."""
-        self._link.send(transition)
+        self._link.send(record)
 
     def get(self, version: int) -> tuple[Policy, int]:
         """As `LocalLink.get`, of the version due at the steps of all actors together; of one, that is `version`."""

@@ -14,6 +14,7 @@ Every record has `kind` and `time` (s, Unix). The kinds, and their other keys:
              (critic_loss, temperature, ...)
     eval     successes, episodes, deterministic, ... as `robot-rl eval` prints them
     node     name; event: started | died | restarted | stopped; detail: its last words
+    operator paused, stopping: what an operator asked for; text: how things are, in a word
     notice   text: a sentence that a person should read
 
     damaged  text: a line that is no record (power was lost while it was written)
@@ -49,7 +50,8 @@ class MetricsWriter:
         self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         size = os.fstat(self._descriptor).st_size
         if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
-            os.write(self._descriptor, b"\n")  # what a crash left half stays one record, `damaged`
+            os.write(self._descriptor, b"\n")  # what a crash left half stays one record, `damaged`; where another
+            # process was only seen halfway through its line, this leaves an empty line behind it: no record
 
     def write(self, kind: str, **values: Any) -> None:
         """Append one record of `kind`, stamped now. Raises `DiskError`."""
@@ -109,7 +111,8 @@ class MetricsFollower:
                 if not line.endswith(b"\n"):
                     return
                 self._offset += len(line)
-                yield _parse(line)
+                if line != b"\n":
+                    yield _parse(line)
 
 
 def read_metrics(path: Path) -> list[Record]:

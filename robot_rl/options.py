@@ -16,6 +16,15 @@ from robot_rl.exceptions import ConfigError
 
 ALIASES = {"--actors": ("--envs",)}
 """Further names of an option."""
+METAVARS = {
+    "--teleop": "DEVICE,DEVICE",
+    "--teleop-file": "FILE",
+    "--intervener": "RULE",
+    "--expert": "scripted|RUN",
+    "--backbone": "NAME|FILE",
+    "--rerun": "spawn|ADDRESS|FILE",
+}
+"""What the help calls the value of an option, where its type says too little."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,7 +65,12 @@ def add_fields(parser: argparse.ArgumentParser, cls: type, names: Sequence[str],
         shown = "" if item.default is None else f" ({_show(item.default)})"
         kind = partial(convert, hint=hint, name=flag)
         parser.add_argument(
-            flag, *ALIASES.get(flag, ()), type=kind, metavar=_metavar(hint), help=text + shown, **common
+            flag,
+            *ALIASES.get(flag, ()),
+            type=kind,
+            metavar=METAVARS.get(flag) or _metavar(hint),
+            help=text + shown,
+            **common,
         )
 
 

@@ -45,8 +45,10 @@ class Problem(Protocol):
     def facts(self, config: RunConfig) -> dict[str, str]:
         """What `--dry-run` says of it; what can be tried without moving a robot is tried."""
 
-    def open_env(self, config: RunConfig, *, seed: int | None = None, film: bool = False) -> Environment:
-        """The environment in this process. film: it is wanted to be looked at."""
+    def open_env(
+        self, config: RunConfig, *, seed: int | None = None, film: bool = False, training: bool = False
+    ) -> Environment:
+        """The environment in this process. film: it is wanted to be looked at. training: with the run's reward."""
 
 
 class RobotProblem:
@@ -81,8 +83,10 @@ class RobotProblem:
             found["cell"] = f"{cell.name}: {cell.arm} by {cell.robot}; goal {place}"
         return found
 
-    def open_env(self, config: RunConfig, *, seed: int | None = None, film: bool = False) -> Environment:
-        return open_env(config, seed=seed)
+    def open_env(
+        self, config: RunConfig, *, seed: int | None = None, film: bool = False, training: bool = False
+    ) -> Environment:
+        return open_env(config, seed=seed, training=training)
 
 
 def problem_of(config: RunConfig) -> Problem:

@@ -27,8 +27,9 @@ def summarise(config: RunConfig, records: Sequence[Record]) -> dict[str, Any]:
     utd: updates per environment step, at the end, beside what was asked for. updates_refused: for bad numbers.
     weights_age_p99_s, weights_lag_p99_steps, act_p99_ms: of the worst episode.
     train_wall_s: from the first step of training to the last record, over all resumes. robot_s: of all episodes.
-    evaluations: the newest of each kind (`deterministic` or `stochastic`), as `robot-rl eval --json` prints it; those
-    of policies kept on the way are left to `robot-rl compare`.
+    intervened_shares: part of the steps that somebody else acted in, in each fifth of the run; None: no episode ended
+    there. evaluations: the newest of each kind (`deterministic` or `stochastic`), as `robot-rl eval --json` prints it;
+    those of policies kept on the way are left to `robot-rl compare`.
     """
     episodes = [record for record in records if record["kind"] == "episode"]
     updates = [record for record in records if record["kind"] == "update"]
@@ -57,11 +58,22 @@ def summarise(config: RunConfig, records: Sequence[Record]) -> dict[str, Any]:
         "success_rate_recent": sum(recent) / len(recent) if recent else None,
         "return_recent": sum(returns) / len(returns) if returns else None,
         "intervened_steps": sum(interventions),
+        "intervened_shares": intervened_shares(episodes, steps),
         "sessions": len(sessions(records)),
         "node_deaths": sum(record["kind"] == "node" and record["event"] == "died" for record in records),
         "damaged_records": sum(record["kind"] == "damaged" for record in records),
         "evaluations": _evaluations(records),
     }
+
+
+def intervened_shares(episodes: Sequence[Record], steps: int, parts: int = 5) -> list[float | None]:
+    """How the work of whoever takes over changes: part of the steps of each of `parts` stretches of the run."""
+    made, taken = [0] * parts, [0] * parts
+    for episode in episodes:
+        part = min(parts - 1, parts * episode["step"] // max(1, steps))
+        made[part] += episode["length"]
+        taken[part] += episode.get("intervened") or 0
+    return [round(one / all_, 4) if all_ else None for one, all_ in zip(taken, made, strict=True)]
 
 
 def sessions(records: Sequence[Record]) -> list[list[Record]]:
@@ -183,6 +195,10 @@ def print_report(run: RunFolder, summary: dict[str, Any], console: Console) -> N
         table.add_row(f"return, last {RECENT} of training", f"{summary['return_recent']:.1f}")
     robot = f"{summary['steps']:,} steps, {summary['robot_s'] / 60:.1f} min of robot time"
     table.add_row("trained", f"{robot}, {clock(summary['train_wall_s'])} min of wall time")
+    if summary["intervened_steps"]:
+        shares = [share for share in summary["intervened_shares"] if share is not None]
+        text = f"{100 * shares[0]:.0f} % of the steps at first, {100 * shares[-1]:.0f} % at the end"
+        table.add_row("taken over", f"{summary['intervened_steps']:,} steps: {text}")
     refused = f", {summary['updates_refused']:,} refused" if summary["updates_refused"] else ""
     ratio = f", {summary['utd']:.2f} a step of {summary['utd_wanted']} asked" if summary["utd"] is not None else ""
     table.add_row("updates", f"{summary['updates']:,}{ratio}{refused}")

@@ -9,11 +9,12 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from robot_rl.config import RunConfig
+from robot_rl.config import RunConfig, devices_of
 from robot_rl.exceptions import GraphError
 from robot_rl.graph import NodeSpec, graph
 from robot_rl.lifeline import PARENT
@@ -27,6 +28,7 @@ from robot_rl.nodes.environment import (
     network_environment,
 )
 from robot_rl.runs import RunFolder
+from robot_rl.terminal import forwarded
 
 USER_ERROR = 2
 """Exit code of a node that needs a person: starting it again would not help."""
@@ -123,13 +125,22 @@ class Supervisor:
             told.append((name, "killed: it did not stop in time" if running.process.poll() is None else ""))
             _signal(running, signal.SIGKILL)
             running.process.wait()
-            running.log.close()
+            _close(running)
         self._running.clear()
         for name, detail in told:  # last, since a full disk makes it fail
             self._report(name, "stopped", detail)
 
     def _alive(self) -> bool:
         return any(running.process.poll() is None for running in self._running.values())
+
+    def press(self, keys: bytes) -> None:
+        """Hand on what a person typed, to the nodes that want it."""
+        for running in list(self._running.values()):
+            if running.process.stdin is None:
+                continue
+            # one that has just died is started anew without these keys; one that does not read missed their moment
+            with suppress(BrokenPipeError, ValueError, BlockingIOError):
+                os.write(running.process.stdin.fileno(), keys)
 
     def process_id(self, name: str) -> int:
         """The process of a node."""
@@ -142,17 +153,19 @@ class Supervisor:
         process = subprocess.Popen(
             command,
             env=for_interpreter(self._environment, command[0]),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if node.keys else subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             process_group=0,  # not a session: the kernel balances sessions against each other, whatever their nice
         )
+        if process.stdin is not None:
+            os.set_blocking(process.stdin.fileno(), False)
         self._running[node.name] = _Running(node, process, log, begin, deaths or deque())
 
     def _bury(self, running: _Running, code: int) -> None:
         """Report a death with its last words; start the node again where that is safe, else end the run."""
         _signal(running, signal.SIGKILL)
-        running.log.close()
+        _close(running)
         name, words = running.node.name, self._last_words(running)
         del self._running[name]
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
@@ -177,7 +190,7 @@ class Supervisor:
         self._start(running.node, running.deaths)
         self._report(name, "restarted", "")
         for other in [other for other in self._running.values() if _finished(other)]:
-            other.log.close()
+            _close(other)
             self._start(other.node, other.deaths)  # it may have to tell again what the one that died knew
 
     def _last_words(self, running: _Running) -> str:
@@ -191,6 +204,13 @@ class Supervisor:
 def _finished(running: _Running) -> bool:
     """Whether a node has done its part of the run."""
     return running.node.finishes and running.process.poll() == 0
+
+
+def _close(running: _Running) -> None:
+    """Let go of the files of a node that has ended."""
+    running.log.close()
+    if running.process.stdin is not None:
+        running.process.stdin.close()
 
 
 def _signal(running: _Running, number: int) -> None:
@@ -230,7 +250,10 @@ def train_graph(
         clean_shared_memory()
         check_shared_memory(len(graph(config)), environment)
         try:
-            with Supervisor(graph(config), run.path, run.logs, environment, tell, grace=60.0) as nodes:
+            with (
+                Supervisor(graph(config), run.path, run.logs, environment, tell, grace=60.0) as nodes,
+                forwarded(nodes.press) if devices_of(config) and sys.stdin.isatty() else nullcontext(),
+            ):
                 nodes.watch(stop)
         finally:
             clean_shared_memory()

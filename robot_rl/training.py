@@ -13,7 +13,7 @@ from robot_rl.actors import journal_folder, own_config
 from robot_rl.agents import Policy, policy_from_bytes
 from robot_rl.cells import open_env, refuse_simulated_expert, task_of
 from robot_rl.checkpoint import Checkpoint, best_checkpoint, checkpoint_names, newest_checkpoint, read_checkpoint
-from robot_rl.config import RunConfig
+from robot_rl.config import GYM, RunConfig, devices_of
 from robot_rl.data.demos import Demonstrations, Joined
 from robot_rl.data.formats.whole import write_set
 from robot_rl.data.journal import Journal, JournalReader
@@ -23,12 +23,15 @@ from robot_rl.disk import disk_errors
 from robot_rl.envs.environment import Environment
 from robot_rl.exceptions import DataError
 from robot_rl.experience import Records
+from robot_rl.interveners import make_intervener
 from robot_rl.learner import AGENT_FILE, POLICY_FILE, Learner
 from robot_rl.local import LocalLink, catch_up
 from robot_rl.metrics import MetricsWriter
+from robot_rl.person import Person, watched
 from robot_rl.problem import problem_of
 from robot_rl.resume import resume
 from robot_rl.runs import RunFolder
+from robot_rl.view import viewed
 
 
 def schema_of(config: RunConfig) -> Schema:
@@ -217,12 +220,24 @@ def train_inprocess(
         lockstep = config.clock == "lockstep"
         link = LocalLink(learner, journals, config.learner, lockstep=lockstep, after_block=report)
         stack.callback(_end, link, report, learner)
+        person = _person(config, metrics, stack)
         turns = []
         for name, journal in journals.items():
             own = own_config(config, name)
-            env = stack.enter_context(closing(problem.open_env(own)))
-            turns.append(_turns(own, run, metrics, env, link, journal, name, stop))
+            env = stack.enter_context(closing(problem.open_env(own, training=True)))
+            turns.append(_turns(own, run, metrics, env, link, journal, name, stop, person))
         take_turns(turns)
+
+
+def _person(config: RunConfig, metrics: MetricsWriter, stack: ExitStack) -> Person | None:
+    """Whoever may take over in this process, until `stack` ends. Raises `ConfigError`, `DeviceGone`."""
+    if not devices_of(config):
+        return None
+    from robot_rl.teleop import opened
+
+    task = task_of(config)
+    devices = stack.enter_context(opened(config, task, lambda text: metrics.write("notice", text=text)))
+    return watched(devices, metrics, period=task.period if config.clock == "realtime" else 0.0)
 
 
 def _end(link: LocalLink, report: BlockReport, learner: Learner) -> None:
@@ -240,14 +255,15 @@ def _turns(
     journal: Journal,
     name: str,
     stop: Callable[[], bool],
+    person: Person | None,
 ) -> Iterator[None]:
-    """The steps of the actor `name`, whose own configuration is `config`."""
+    """The steps of the actor `name`, whose own configuration is `config`; `person`: who may take over."""
     assert config.steps is not None, "the effective configuration names the steps"
     port, first = link.port(name), first_episode(journal)
     actor = Actor(
         env,
         port,
-        port,
+        viewed(port, config, run, name, env),
         config.learner,
         seed=config.seed,
         name=name,
@@ -255,6 +271,9 @@ def _turns(
         first_episode=first,
         tell=lambda text: _told_late(config, metrics, text),
         all_steps=lambda: link.steps,
+        intervener=make_intervener(config) or person,
+        operator=person,
+        penalise=config.reward == "intervention" and not config.task.startswith(GYM),
     )
     return actor.turns(
         config.steps,

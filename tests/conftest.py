@@ -1,6 +1,30 @@
 import os
+from importlib.metadata import version
+from pathlib import Path
 
 import pytest
+
+QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+"""Compiling is most of the time of the tests that learn: so it takes a third to half of it. Small networks run as fast;
+those of 256 take three times as long (`compiled_as_in_production`)."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The ordinary tests' functions are compiled quickly, in pytest's processes too: else bits would differ.
+
+    The long tests', and those chosen in any other way, are compiled as in production. A jaxlib that does not know a
+    flag ends the process: these are for the one in constraints.txt.
+    """
+    tested = f"jaxlib=={version('jaxlib')}" in (Path(__file__).parents[1] / "constraints.txt").read_text().split()
+    if config.option.markexpr == "not long" and tested:
+        # in front: behind those for one thread, which a process may have, XLA reads no further one
+        os.environ["XLA_FLAGS"] = f"{QUICK_TO_COMPILE} {os.environ.get('XLA_FLAGS', '')}".strip()
+
+
+@pytest.fixture
+def compiled_as_in_production(monkeypatch):
+    """For the processes of a test that does not compare their numbers with those of pytest's own."""
+    monkeypatch.setenv("XLA_FLAGS", os.environ.get("XLA_FLAGS", "").replace(QUICK_TO_COMPILE, "").strip())
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,15 @@ from tasks.spec import GripperSpec
 
 __all__ = ["AGENTS", "Agent", "FrameStack", "Policy", "make_agent", "policy_from_bytes"]
 
-AGENTS: dict[str, type[SAC] | type[BC]] = {"rlpd": SAC, "sac": SAC, "bc": BC}
-"""`sac` is `rlpd` without demonstrations: the same networks, every batch from the robot's own experience."""
+AGENTS: dict[str, type[SAC] | type[BC]] = {
+    "rlpd": SAC,
+    "sac": SAC,
+    "bc": BC,
+    "dagger": BC,
+    "hg_dagger": BC,
+}
+"""`sac` is `rlpd` without demonstrations: the same networks, every batch from the robot's own experience. DAgger (Ross
+et al., 2011) and HG-DAgger (Kelly et al., 2019) clone, too: what they clone grows (`robot_rl.experience`)."""
 
 
 def make_agent(

@@ -176,6 +176,12 @@ def _update_actor(agent: SAC, batch: Batch) -> tuple[SAC, dict[str, Array]]:
     return agent, {"actor_loss": actor_loss, "entropy": entropy, "temperature": temperature}
 
 
+def critic_values(agent: SAC, observation: Params, action: ArrayLike) -> Array:
+    """Q of each critic, (members, batch), of a batch of observations and actions."""
+    features = convolve(agent.critic["convolutions"], observation)
+    return _values(agent.settings, agent.critic, features, observation, action)
+
+
 def _values(s: Settings, critic: Params, features: dict[str, Array], observation: Params, action: ArrayLike) -> Array:
     """Q of each member, (members, batch). features: of the images, from `convolve`."""
     x = join_features(s.spec, critic["projection"], features, observation)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import select
 import sys
-import termios
-import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from robot_rl.exceptions import CommissionError
+from robot_rl.teleop.keyboard import MOTION
+from robot_rl.terminal import single_keys
+from tasks.spec import AXES
 
-KEYS = {
-    "w": ("x", 1.0), "s": ("x", -1.0), "a": ("y", 1.0), "d": ("y", -1.0), "r": ("z", 1.0), "f": ("z", -1.0),
-    "u": ("rx", 1.0), "o": ("rx", -1.0), "i": ("ry", 1.0), "k": ("ry", -1.0), "j": ("rz", 1.0), "l": ("rz", -1.0),
-}  # fmt: skip
+KEYS = {key: (AXES[axis], direction) for key, (axis, direction) in MOTION.items()}
 """Axis of the base and direction of a key."""
 STEP = (0.002, 0.02)
 """One press, m or rad."""
@@ -49,10 +47,5 @@ def keyboard() -> Iterator[Keyboard]:
     """
     if not sys.stdin.isatty():
         raise CommissionError("standard input is no terminal, so keys cannot be read; script the motion with --jog.")
-    descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
-    try:
-        tty.setcbreak(descriptor)
-        yield Keyboard(descriptor)
-    finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+    with single_keys(sys.stdin.fileno()):
+        yield Keyboard(sys.stdin.fileno())

@@ -16,6 +16,8 @@ from robot_rl.exceptions import DataError
 KINDS = ("reward", "success", "discard", "undo")
 HUMAN = "human"
 """The source whose word stands over every other's."""
+FAULT = "fault"
+"""The source that tells of an arm that latched, where a run learns from interventions (`robot_rl.oversight`)."""
 
 EPISODE = -1
 """As a label's step: the whole episode."""

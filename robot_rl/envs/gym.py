@@ -138,13 +138,19 @@ class GymTask:
             raise ConfigError(f"obs is {config.obs}, but {self.name} shows what it shows; leave --obs out.")
         if config.demos.isdigit() and int(config.demos):
             raise ConfigError(f"demos is {config.demos}, but {self.name} has no expert; name the path of a set.")
+        if config.teleop != "none":
+            raise ConfigError(f"teleop is {config.teleop}, but {self.name} has no tool to move; leave --teleop out.")
+        if config.reward == "human":
+            raise ConfigError(f"reward is human, but {self.name} has rewards of its own; leave --reward out.")
 
     def facts(self, config: RunConfig) -> dict[str, str]:
         """What `--dry-run` says of it."""
         shapes = ", ".join(f"{name} {value.dtype} {value.shape}" for name, value in self.example.items())
         return {"observes": shapes, "acts": f"{self.action_dim} numbers in [-1, 1]", "envs": str(config.actors)}
 
-    def open_env(self, config: RunConfig, *, seed: int | None = None, film: bool = False) -> GymEnv:
+    def open_env(
+        self, config: RunConfig, *, seed: int | None = None, film: bool = False, training: bool = False
+    ) -> GymEnv:
         """The environment. film: it can be looked at, where it renders at all. Episodes have seeds of their own."""
         return open_gym(self.name, film=film)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import gymnasium
@@ -39,6 +40,8 @@ class Renderable(Protocol):
 class RobotEnv(gymnasium.Env[Any, Any]):
     """One task on one cell, at the task's rate.
 
+    settle: called between a reset and the first observation of its episode, if given; it may wait.
+
     Actions are in [-1, 1], shape (task.action_dim,). An episode is *terminated* by success alone, and
     *truncated* by the horizon or by a latch of the arm; nothing recovers a latched arm here.
     info: `success`, `stamp` (s), `tick`, `clamped` (float32 (2,), m and rad: how far the reference at the step's end
@@ -70,6 +73,7 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         self.action_space = spaces.Box(-1.0, 1.0, (task.action_dim,), np.float32)
         self._steps = 0
         self._reading: Reading | None = None
+        self.settle: Callable[[], None] | None = None
 
     @property
     def name(self) -> str:
@@ -99,7 +103,11 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         """Start an episode. The same seed gives the same scene and start pose in the twin."""
         super().reset(seed=seed)
         episode_seed = int(self.np_random.integers(2**31))
-        self._reading = self._seen(self._reset(self.cell, episode_seed))
+        reading = self._reset(self.cell, episode_seed)
+        if self.settle is not None:
+            self.settle()
+            reading = self.cell.read()  # what was measured before is old by now
+        self._reading = self._seen(reading)
         self._map.reset()
         self._steps = 0
         return self._observe(self._reading), self._info(success=False, clamped=np.zeros(2, np.float32))

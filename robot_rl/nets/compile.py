@@ -7,14 +7,12 @@ from pathlib import Path
 
 import jax
 
-from robot_rl.xla import ONE_THREAD
+from robot_rl.xla import with_one_thread
 
 
 def use_one_thread() -> None:
     """Keep XLA on one thread, for small networks no slower than two. Call it before the first JAX computation."""
-    flags = os.environ.get("XLA_FLAGS", "")
-    if "xla_cpu_multi_thread_eigen" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {ONE_THREAD}".strip()
+    os.environ["XLA_FLAGS"] = with_one_thread(os.environ.get("XLA_FLAGS", ""))
 
 
 def take_memory_as_needed() -> None:

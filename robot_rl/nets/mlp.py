@@ -92,7 +92,37 @@ def apply_mlp(layers: MLP, x: Array, dtype: DTypeLike = jnp.float32) -> Array:
 
 
 def _product(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
-    return (x.astype(dtype) @ kernel.astype(dtype)).astype(jnp.float32)
+    """The float32 product of x (..., inputs) and kernel (inputs, outputs)."""
+    return x @ kernel if jnp.dtype(dtype) == jnp.float32 else rounded_product(x, kernel, dtype)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def rounded_product(x: Array, kernel: Array, dtype: DTypeLike) -> Array:
+    """The product x @ kernel of factors rounded to `dtype`, added up in float32; so are the two of its gradient.
+
+    Automatic differentiation would leave the gradient that comes in unrounded: products in float32.
+    """
+    return _rounded(x, kernel, dtype)
+
+
+def _rounded(a: Array, b: Array, dtype: DTypeLike) -> Array:
+    return jnp.matmul(a.astype(dtype), b.astype(dtype), preferred_element_type=jnp.float32)
+
+
+def _rounded_product(x: Array, kernel: Array, dtype: DTypeLike) -> tuple[Array, tuple[Array, Array]]:
+    """The result, and the rounded factors."""
+    x, kernel = x.astype(dtype), kernel.astype(dtype)
+    return _rounded(x, kernel, dtype), (x, kernel)
+
+
+def _rounded_product_gradient(dtype: DTypeLike, kept: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+    """Of x and kernel, where `gradient` (..., outputs) is that of the result."""
+    x, kernel = kept
+    rows, columns = x.reshape(-1, x.shape[-1]), gradient.reshape(-1, gradient.shape[-1])
+    return _rounded(gradient, kernel.T, dtype), _rounded(rows.T, columns, dtype)
+
+
+rounded_product.defvjp(_rounded_product, _rounded_product_gradient)
 
 
 def init_ensemble(key: Array, members: int, sizes: Sequence[int], *, layer_norm: bool = False) -> MLP:

@@ -9,13 +9,17 @@ from robot_rl.actors import FIRST, journal_folder
 from robot_rl.cells import observer_of
 from robot_rl.data.journal import Journal
 from robot_rl.envs import RobotEnv
+from robot_rl.interveners import make_intervener
 from robot_rl.metrics import MetricsWriter
 from robot_rl.nets.compile import enable_compile_cache
 from robot_rl.nets.observation import ObservationSpec
 from robot_rl.nodes.base import ON_SCHEDULE, Host, hosting, settle_memory
+from robot_rl.nodes.person import RosOperator, RosSource
 from robot_rl.nodes.proxies import RosReset, RosReward
 from robot_rl.nodes.transport import Downlink, Uplink
+from robot_rl.person import NoDevice, watched
 from robot_rl.training import first_episode, record_episode, schema_of
+from robot_rl.view import viewed
 
 PATIENCE = 300.0
 """With the learner at the start, s: it may compile first."""
@@ -44,7 +48,7 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
     assert config.steps is not None, "the effective configuration names the steps"
     began = first_episode(journal)
     cell = host.cell(
-        sim=bool(host.task.observation.privileged),
+        sim=bool(host.task.observation.privileged) or config.intervener != "none",  # whose expert may look there
         cameras=config.obs == "pixels",
         features=config.obs == "features",
     )
@@ -58,28 +62,19 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
     def on_episode(episode: Episode) -> None:
         steps = uplink.steps if config.actors == 1 else uplink.received  # of all actors
         record_episode(metrics, episode, steps, weights.version, journal)
-        refused = sum(weights.refused.values()) + uplink.courier.refused
-        host.status(
-            "warn" if refused else "ok",
-            "acting",
-            steps=uplink.steps,
-            episodes=episode.index + 1,
-            pending=uplink.pending,
-            sync_p99_ms=round(1e3 * journal.sync_p99, 3),
-            **episode.timing,
-            **{"refused: answers": uplink.courier.refused},
-            **{f"refused: weights, {reason}": count for reason, count in weights.refused.items()},
-        )
+        diagnose(host, uplink, weights, journal, episode)
 
     def tell(text: str) -> None:
         host.node.get_logger().warning(text)
         if not host.lockstep:  # there nobody waits for the clock
             metrics.write("notice", text=text)
 
+    device = NoDevice() if config.teleop == "none" else RosSource(host)
+    person = watched(device, metrics, RosOperator(host))
     actor = Actor(
         env,
         weights,
-        uplink,
+        viewed(uplink, config, host.run, name, env),
         config.learner,
         seed=config.seed,
         name=name,
@@ -87,6 +82,9 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
         first_episode=began,
         tell=tell,
         all_steps=None if config.actors == 1 else lambda: uplink.received,
+        intervener=make_intervener(config) or person,
+        operator=person,
+        penalise=config.reward == "intervention",
     )
     actor.warm_up()
     settle_memory()
@@ -97,3 +95,19 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
             "notice",
             text=f"the learner has all that {name} made, but no checkpoint with it: keep {journal.folder}",
         )
+
+
+def diagnose(host: Host, uplink: Uplink, weights: Downlink, journal: Journal, episode: Episode) -> None:
+    """What diagnostics say after an episode: how the actor keeps up, and what was refused."""
+    refused = sum(weights.refused.values()) + uplink.courier.refused
+    host.status(
+        "warn" if refused else "ok",
+        "acting",
+        steps=uplink.steps,
+        episodes=episode.index + 1,
+        pending=uplink.pending,
+        sync_p99_ms=round(1e3 * journal.sync_p99, 3),
+        **episode.timing,
+        **{"refused: answers": uplink.courier.refused},
+        **{f"refused: weights, {reason}": count for reason, count in weights.refused.items()},
+    )

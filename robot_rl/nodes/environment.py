@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from robot_rl.exceptions import GraphError, NetworkGone
-from robot_rl.xla import ONE_THREAD
+from robot_rl.xla import with_one_thread
 
 PROFILE = Path(__file__).with_name("fastdds.xml")
 PROFILE_SHM_ONLY = Path(__file__).with_name("fastdds_shm_only.xml")
@@ -44,12 +44,12 @@ def ros_environment(base: Mapping[str, str], *, domain: int | None = None) -> di
         "ROS_DISTRO": "jazzy",
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "FASTRTPS_DEFAULT_PROFILES_FILE": str(PROFILE),
-        "XLA_FLAGS": ONE_THREAD,
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
     }
     environment = defaults | dict(base)
+    environment["XLA_FLAGS"] = with_one_thread(environment.get("XLA_FLAGS", ""))
     if domain is not None:
         environment["ROS_DOMAIN_ID"] = str(domain)
     return environment

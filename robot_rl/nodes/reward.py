@@ -10,15 +10,15 @@ from controllers.arms.ros_io import STATE
 from controllers.arms.ros_messages import LABEL_TOPIC, named_message
 from controllers.exceptions import CellTimeout
 from robot_rl.actors import FIRST
+from robot_rl.cells import reward_of
 from robot_rl.nodes.base import ON_SCHEDULE, hosting, settle_memory
-from robot_rl.rewards import TaskReward
 
 
 def main(run: Path, ros_args: list[str], actor: str = FIRST) -> None:
     """Run the node until interrupted."""
     with hosting("reward", run, ros_args, actor=actor, priority=ON_SCHEDULE) as host:
         cell = host.cell(sim=True, cameras=False)
-        model = TaskReward(host.task)
+        model = reward_of(host.config)
         labels = host.node.create_publisher(JointState, LABEL_TOPIC, STATE)
         settle_memory()
         count = 0

@@ -16,9 +16,9 @@ from controllers.arms import ros_io
 from robot_rl.agents import Policy, policy_from_bytes
 from robot_rl.data.delivery import Outbox
 from robot_rl.data.journal import Journal
+from robot_rl.data.label import Record
 from robot_rl.data.parcel import Answer
 from robot_rl.data.register import journal_identity
-from robot_rl.data.transition import Transition
 from robot_rl.exceptions import DataError, GraphError
 from robot_rl.nets.observation import ObservationSpec
 from robot_rl.nodes import protocol
@@ -125,9 +125,9 @@ class Uplink:
         """Transitions that the learner had of all actors when it last answered."""
         return self.courier.outbox.received
 
-    def send(self, transition: Transition) -> None:
-        """Journal a step; the courier sends it. Never waits for the learner. Raises `DataError` if that refuses us."""
-        self._journal.append(transition)  # first: the robot has made this step, whatever the learner says
+    def send(self, record: Record) -> None:
+        """Journal a record; the courier sends it, nobody waits. Raises `DataError` if the learner refuses us."""
+        self._journal.append(record)  # first: the robot has made this step, whatever the learner says
         self.courier.wake()
         self.courier.check()
 

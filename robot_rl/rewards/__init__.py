@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from robot_rl.rewards.base import RewardModel, RewardResult
+from robot_rl.rewards.human import HumanReward
 from robot_rl.rewards.task import TaskReward
 
-__all__ = ["RewardModel", "RewardResult", "TaskReward"]
+__all__ = ["HumanReward", "RewardModel", "RewardResult", "TaskReward"]

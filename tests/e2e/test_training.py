@@ -21,6 +21,7 @@ from robot_rl.training import train_inprocess
 CLI = [sys.executable, "-m", "robot_rl.cli"]
 
 
+@pytest.mark.usefixtures("compiled_as_in_production")
 def test_reach_is_learnt_over_the_graph(tmp_path):
     run = tmp_path / "run"
     subprocess.run([*CLI, "train", "reach", "--run", run, "--steps", "1200"], check=True, timeout=280)

@@ -72,7 +72,10 @@ BAD = [
     (["train", "reach", "--stepz", "5"], "unknown option --stepz; did you mean --steps? Choices: "),
     (["train", "reach", "--learner.utdd=5"], "unknown option --learner.utdd; did you mean --learner.utd? Choices: "),
     (["train", "reach", "extra"], "unexpected argument 'extra'"),
-    (["train", "reach", "--agent", "ppo"], "--agent: 'ppo' is not a choice; choices: rlpd, sac, bc."),
+    (
+        ["train", "reach", "--agent", "ppo"],
+        "--agent: 'ppo' is not a choice; choices: rlpd, sac, bc, dagger, hg_dagger.",
+    ),
     (["train", "reach", "--agent", "rldp"], "did you mean rlpd?"),
     (["train", "reach", "--transport", "zeromq"], "choices: ros, inprocess"),
     (["train", "reach", "--robot", "toaster"], "choices: twin"),

@@ -3,9 +3,9 @@ from types import SimpleNamespace
 import pytest
 
 import tasks
-from robot_rl.commands import run_demos
 from robot_rl.config import effective
 from robot_rl.data.formats.whole import Written
+from robot_rl.demos_command import run_demos
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from robot_rl.data.formats.whole import Written
 def test_a_recorded_set_comes_with_the_command_that_trains_with_it(tmp_path, monkeypatch, capsys, obs, wanted):
     monkeypatch.setattr("robot_rl.cells.open_env", lambda config: SimpleNamespace(close=lambda: None))
     monkeypatch.setattr("robot_rl.demonstrate.record_demos", lambda *_, **__: [])
-    monkeypatch.setattr("robot_rl.data.formats.whole.write_set", lambda *_: Written(21, 3, 0))
+    monkeypatch.setattr("robot_rl.demos_command.write_set", lambda *_: Written(21, 3, 0))
     task = tasks.load("reach")
     config = effective(task, {"obs": obs, "demos": "3", "run": tmp_path / "set"})
     assert run_demos(config, task) == 0

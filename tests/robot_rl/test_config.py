@@ -10,11 +10,13 @@ from robot_rl.config import (
     RunConfig,
     check,
     convert,
+    devices_of,
     effective,
     load_config,
     read_overrides,
     save_config,
     to_yaml,
+    validate,
 )
 from robot_rl.exceptions import ConfigError
 
@@ -59,7 +61,7 @@ def test_task_with_an_unknown_override_is_named(task):
     [
         ("stepz: 5", r"unknown key stepz; did you mean steps\?"),
         ("learner: {utdd: 5}", r"unknown key learner\.utdd; did you mean utd\?"),
-        ("agent: ppo", r"agent: 'ppo' is not a choice; choices: rlpd, sac, bc"),
+        ("agent: ppo", r"agent: 'ppo' is not a choice; choices: rlpd, sac, bc, dagger, hg_dagger"),
         ("steps: many", r"steps: 'many' is not a whole number"),
         ("seed: true", r"seed: True is not a whole number"),
         ("learner: 5", r"learner must be a mapping"),
@@ -153,3 +155,50 @@ def test_cloning_makes_no_steps(task):
     assert effective(task, {"agent": "sac"}).steps == 1234
     with pytest.raises(ConfigError, match="steps is 50, but agent bc"):
         effective(task, {"agent": "bc"}, {"steps": 50})
+
+
+@pytest.mark.parametrize(
+    "layer, message",
+    [
+        ({"teleop": "mouse"}, r"teleop is 'mouse', which is no device; did you mean spacemouse\?"),
+        ({"teleop": "ros", "transport": "inprocess"}, "teleop is ros, which needs the ROS 2 graph"),
+        ({"teleop": "keyboard", "intervener": "random30"}, "give one of them"),
+        ({"teleop": "keyboard", "actors": 2}, "one person cannot look after 2 actors"),
+        ({"reward": "intervention"}, "reward is intervention, but nobody takes over; give --teleop"),
+        ({"agent": "hg_dagger"}, "agent is hg_dagger, but nobody takes over"),
+        ({"reward": "human", "transport": "inprocess"}, "nobody can say how it went"),
+        ({"agent": "hg_dagger", "intervener": "random30", "interventions": "online"}, "agent hg_dagger clones them"),
+        ({"agent": "bc", "intervener": "random30"}, "agent is bc, which never acts"),
+        ({"agent": "dagger", "intervener": "random30"}, "with agent dagger the policy always acts"),
+        ({"agent": "dagger"}, "expert is scripted, but agent dagger asks a policy what it would do; name a run"),
+        ({"agent": "dagger", "expert": "runs/x", "learner": {"stack": 2}}, "learner.stack is 2"),
+    ],
+)
+def test_takeovers_that_cannot_come_are_refused(task, layer, message):
+    with pytest.raises(ConfigError, match=message):
+        effective(task, layer)
+
+
+def test_anybodys_environment_has_no_scripted_expert():
+    config = RunConfig("gym:Hopper-v5", transport="inprocess", demos="0", intervener="random30")
+    with pytest.raises(ConfigError, match="expert is scripted, but gym:Hopper-v5 has no scripted one; name a run"):
+        validate(config)
+    validate(dataclasses.replace(config, expert="runs/teacher"))
+
+
+def test_with_rlif_interventions_stay_among_the_runs_own_steps(task):
+    assert effective(task, {"teleop": "keyboard"}).interventions == "both"
+    rlif = {"reward": "intervention", "teleop": "keyboard"}
+    assert effective(task, rlif).interventions == "online"
+    assert effective(task, rlif | {"interventions": "both"}).interventions == "both"
+
+
+def test_the_first_device_has_priority(task):
+    assert devices_of(effective(task, {"teleop": "gamepad,keyboard"})) == ("gamepad", "keyboard")
+    assert devices_of(effective(task)) == ()
+
+
+def test_with_a_person_time_is_real_unless_another_clock_is_given(task):
+    assert effective(task, {"teleop": "keyboard"}).clock == "realtime"
+    assert effective(task, {"teleop": "keyboard", "clock": "lockstep"}).clock == "lockstep"
+    assert effective(task, {"teleop": "none"}).clock == "lockstep"

@@ -8,6 +8,7 @@ from robot_rl.data.label import Label
 from robot_rl.exceptions import DataError
 from robot_rl.experience import Experience
 from robot_rl.nets.observation import ObservationSpec
+from tests.robot_rl.data.replay.truth import ACTIONS, DISCOUNT, SPEC, Truth, World, assert_rows
 from tests.robot_rl.learning import SMALL, run_config, transition
 
 IMAGE = (4, 4, 3)
@@ -95,3 +96,57 @@ def test_a_place_outside_the_folder_is_refused(tmp_path, place):
     state = {"experience": {"place": place, "room": 1, "replays": {}, "random": {}}}
     with pytest.raises(DataError, match="not where this run's does"):
         experience(tmp_path).restore(Checkpoint(tmp_path, {}, state))
+
+
+@pytest.mark.parametrize("stack, n_step, capacity", [(1, 1, 1000), (3, 1, 1000), (2, 3, 1000), (3, 2, 17)])
+@pytest.mark.parametrize("seed", range(4))
+def test_with_both_a_takeover_is_among_the_demonstrations_exactly_as_it_was(tmp_path, stack, n_step, capacity, seed):
+    learner = dataclasses.replace(SMALL, stack=stack, n_step=n_step, capacity=capacity, discount=DISCOUNT)
+    config = dataclasses.replace(run_config(learner=learner), intervener="random50")
+    assert config.interventions == "both"
+    target = Experience(config, SPEC, ACTIONS)
+    world, rng = World(), np.random.default_rng(seed)
+    shown, everything = [world.step("shown", "go on") for _ in range(5)], []
+    target.begin(shown)
+    for number in range(200):
+        record = world.any_label(rng, number) if rng.random() < 0.1 else world.any_step(rng)
+        everything.append(record)
+        target.add(record)
+    taken = [record for record in everything if not isinstance(record, Label) and record.intervened]
+    held = {id(step) for step in [*shown, *taken][-capacity - len(shown) :]}
+    truth = Truth(10**6, stack, n_step, [*shown, *everything])
+    wanted = truth.expected(lambda step: id(step) in held)
+    assert_rows(target.demonstrations, wanted)
+    again = Experience(config, SPEC, ACTIONS)
+    again.restore(saved(tmp_path, target))
+    assert_rows(again.demonstrations, wanted)
+
+
+def test_with_online_a_takeover_stays_among_the_runs_own_steps():
+    config = dataclasses.replace(run_config(), intervener="random50", interventions="online")
+    target = Experience(config, ObservationSpec.of(transition().observation), 2)
+    target.begin(steps(2, None, actor="expert"))
+    for step in steps(4, None, intervened=True):
+        target.add(step)
+    assert (len(target.demonstrations), len(target.online)) == (2, 4)
+
+
+@pytest.mark.parametrize("before, after", [("keyboard", "none"), ("none", "keyboard")])
+def test_a_run_goes_on_without_the_person_it_began_with_and_the_other_way_round(tmp_path, before, after):
+    def make(teleop):
+        config = dataclasses.replace(run_config(), teleop=teleop)
+        return Experience(config, ObservationSpec.of(transition().observation), 2)
+
+    target = make(before)
+    target.begin(steps(2, None, actor="expert"))
+    for step in steps(6, None, intervened=before == "keyboard"):
+        target.add(step)
+    again = make(after)
+    again.restore(saved(tmp_path, target))
+    held = len(target.demonstrations)
+    assert len(again.demonstrations) == held == (8 if before == "keyboard" else 2)
+    third = make("none")
+    for step in [transition(i, intervened=True) for i in range(6, 9)]:
+        again.add(step)
+    third.restore(saved(tmp_path / "b", again))
+    assert len(third.demonstrations) == held + 3

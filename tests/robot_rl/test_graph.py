@@ -135,6 +135,20 @@ def test_ros2_launch_starts_the_same_processes(fake_launch, run):
     assert [handler.args[0].values["target_action"].values["name"] for handler in handlers] == ["arm", "actor"]
 
 
+def test_ros2_launch_leaves_the_keyboard_to_a_terminal_of_its_own(fake_launch, tmp_path, capsys):
+    started = {}
+    for teleop in ("keyboard", "spacemouse"):
+        config = effective(tasks.load("reach"), {"demos": "0", "teleop": teleop})
+        run = RunFolder.create(dataclasses.replace(config, run=tmp_path / teleop))
+        *_, begin = runpy.run_path(str(LAUNCH))["generate_launch_description"]().args[0]
+        actions = begin.values["function"]({"run": str(run.path)})
+        started[teleop] = [action.values["name"] for action in actions if type(action).__name__ == "ExecuteProcess"]
+    assert "teleop" in started["spacemouse"] and "teleop" not in started["keyboard"]
+    assert capsys.readouterr().out == (
+        f"the keyboard needs a terminal of its own: robot-rl node teleop --run {tmp_path / 'keyboard'}\n"
+    )
+
+
 def test_ros2_launch_ends_when_every_actor_has(fake_launch, tmp_path):
     config = effective(tasks.load("reach"), {"demos": "0", "actors": 2})
     run = RunFolder.create(dataclasses.replace(config, run=tmp_path / "two"))
@@ -179,3 +193,9 @@ def test_the_package_that_holds_the_nodes_imports_without_ros():
         item.module for item in ast.walk(tree) if isinstance(item, ast.ImportFrom)
     }
     assert not any(name.startswith("rclpy") for name in imported)
+
+
+def test_who_may_take_over_has_a_node_which_hears_the_keys_of_the_runs_terminal():
+    found = nodes(teleop="spacemouse,keyboard")
+    assert list(found) == ["arm", "reward", "reset", "teleop", "learner", "actor"]
+    assert found["teleop"].keys and found["teleop"].restart

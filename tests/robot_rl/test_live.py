@@ -123,3 +123,23 @@ def test_the_achieved_ratio_and_the_weights_age_are_shown():
     console = Console(record=True, width=100, file=io.StringIO())
     console.print(view(state, "reach", 65.0))
     assert "3.8 updates per step, weights that act 0.5 s old" in console.export_text()
+
+
+def test_an_operators_keys_are_always_shown_and_what_was_asked_for():
+    progress = Progress()
+    progress.add({"kind": "phase", "time": 0.0, "name": "train"})
+
+    def shown():
+        console = Console(width=120, record=True, file=io.StringIO())
+        console.print(view(progress, "run", 1.0, keys="1 success  0 stop"))
+        return console.export_text()
+
+    assert "running   1 success  0 stop" in shown()
+    progress.add({"kind": "operator", "time": 1.0, "paused": True, "stopping": False, "text": "paused"})
+    assert "paused   1 success  0 stop" in shown() and not progress.stopped
+    progress.add({"kind": "operator", "time": 2.0, "paused": False, "stopping": False, "text": "episode 3"})
+    assert "running   1 success" in shown()
+    progress.add({"kind": "operator", "time": 3.0, "paused": False, "stopping": True, "text": "stopping"})
+    assert "stopping   1 success" in shown() and progress.stopped
+    progress.add({"kind": "run", "time": 4.0, "event": "resume", "steps": 5})
+    assert not progress.stopped

@@ -38,6 +38,12 @@ def test_what_a_crash_left_half_stays_one_record(tmp_path):
     assert [record["kind"] for record in read_metrics(path)] == ["run", "damaged", "run"]
 
 
+def test_a_line_that_was_seen_half_written_leaves_no_record(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"kind": "run", "time": 1}\n\n{"kind": "episode", "time": 2}\n')
+    assert [record["kind"] for record in read_metrics(path)] == ["run", "episode"]
+
+
 def _write(path, name):
     with MetricsWriter(path) as metrics:
         for number in range(500):
@@ -55,4 +61,4 @@ def test_processes_share_the_file(tmp_path):
         assert process.exitcode == 0
     for name in "ab":
         assert [record["number"] for record in read_metrics(path) if record["name"] == name] == list(range(500))
-    assert all(json.loads(line) for line in path.read_text().splitlines())
+    assert all(json.loads(line) for line in path.read_text().splitlines() if line)

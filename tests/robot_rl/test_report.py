@@ -10,7 +10,7 @@ from rich.console import Console
 from robot_rl.config import RunConfig
 from robot_rl.curves import rolling
 from robot_rl.metrics import MetricsWriter
-from robot_rl.report import print_report, sessions, summarise, write_report, write_video
+from robot_rl.report import intervened_shares, print_report, sessions, summarise, write_report, write_video
 from robot_rl.runs import RunFolder
 
 
@@ -132,3 +132,12 @@ def test_video_holds_the_frames(tmp_path):
 def test_video_of_nothing_is_none(tmp_path):
     assert write_video(iter([]), tmp_path / "eval.mp4", fps=10) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_report_says_how_the_work_of_whoever_takes_over_changes():
+    episodes = [
+        {"step": step, "length": 10, "intervened": taken}
+        for step, taken in ((10, 9), (20, 7), (30, 4), (50, 1), (60, None), (100, 0))
+    ]
+    assert intervened_shares(episodes, 100) == [0.9, 0.55, 0.1, 0.0, 0.0]
+    assert intervened_shares([], 0) == [None] * 5

@@ -237,3 +237,23 @@ def test_nodes_do_not_outlive_a_killed_parent(family):
     parent.kill()
     parent.wait()
     wait_until(lambda: all(gone(pid) for pid in children))
+
+
+def test_what_a_person_types_reaches_the_nodes_that_want_it_and_no_other(tmp_path):
+    reader = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read(3) or '-')"
+    nodes = [NodeSpec("teleop", "teleop", "", keys=True), NodeSpec("actor", "actor", "", finishes=True)]
+    with Supervisor(
+        nodes,
+        tmp_path,
+        tmp_path / "logs",
+        dict(os.environ),
+        lambda *event: None,
+        command=lambda node, run: [sys.executable, "-c", reader, str(tmp_path / node.name)],
+    ) as supervisor:
+        supervisor.press(b"wsq")
+        wait_until(lambda: (tmp_path / "teleop").exists() and (tmp_path / "actor").exists(), 20)
+        wait_until(lambda: (tmp_path / "teleop").read_text() == "wsq")
+        assert (tmp_path / "actor").read_text() == "-"
+        wait_until(lambda: supervisor._running["teleop"].process.poll() is not None)
+        supervisor.press(b"late")  # to one that is dead
+    assert supervisor.press(b"nobody") is None

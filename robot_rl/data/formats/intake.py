@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ from robot_rl.exceptions import DataError
 
 LARGEST_VECTOR = 4096
 """Numbers that an observation without a picture may have; what is larger is a depth image or a point cloud."""
+LARGEST_MAPS = 65536
+"""Numbers that a frozen backbone's maps of one picture may have."""
 TOLERANCE = 1e-3
 """By how much an action may be outside [-1, 1]: rounding; it is cut off."""
 _log = logging.getLogger(__name__)
@@ -94,7 +97,8 @@ def choose(columns: Mapping[str, Column], want: Want, notices: Notices) -> list[
         if wanted is not None and ours not in wanted:
             left_out.append(f"{ours} (not observed in {want.schema.task})" if want.schema else ours)
             continue
-        found = _convertible(columns[theirs], want.size)
+        found = _as_wanted(columns[theirs], wanted[ours] if wanted else None)
+        found = found or _convertible(columns[theirs], want.size)
         if found is None:
             column = columns[theirs]
             left_out.append(f"{ours} ({column.dtype} {column.shape}: neither numbers nor a picture)")
@@ -155,10 +159,21 @@ def _convertible(column: Column, size: tuple[int, int] | None) -> tuple[tuple[in
             return shape, "uint8", np.ascontiguousarray
         return (*size, shape[2]), "uint8", lambda block: np.stack([resize(image, size) for image in block])
     numbers = int(np.prod(shape, dtype=np.int64))
+    if dtype == np.float16 and len(shape) == 4 and 0 < numbers <= LARGEST_MAPS:  # (crops, h, w, channels), as exported
+        return shape, "float16", np.ascontiguousarray
     if dtype.kind not in "fiub" or len(shape) > 2 or not 0 < numbers <= LARGEST_VECTOR:
         return None
     whole = shape or (1,)
     return whole, "float32", lambda block: _float32(block).reshape(len(block), *whole)
+
+
+def _as_wanted(column: Column, field: Field | None) -> tuple[tuple[int, ...], str, Convert] | None:
+    """Numbers in the shape that the task has them in, backbones' maps in float16, where a format keeps plain rows."""
+    if field is None or field.is_image or column.dtype.kind != "f" or column.shape == field.shape:
+        return None
+    if math.prod(column.shape) != math.prod(field.shape):
+        return None
+    return field.shape, field.dtype, lambda block: _float32(block).reshape(len(block), *field.shape).astype(field.dtype)
 
 
 def _float32(block: NDArray) -> NDArray:

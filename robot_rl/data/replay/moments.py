@@ -47,10 +47,9 @@ class Moments:
         if folder is None:
             self._columns = {name: MemoryColumn(slots, *kind) for name, kind in self._shapes.items()}
 
-    @property
-    def room(self) -> bool:
-        """Whether a transition still fits in."""
-        return self._folder is not None or self._slots.busy + 2 <= self._limit
+    def fits(self, count: int) -> bool:
+        """Whether so many more can be added."""
+        return self._folder is not None or self._slots.busy + count <= self._limit
 
     @property
     def waiting(self) -> int:
@@ -89,6 +88,10 @@ class Moments:
     def same(self, slot: int, observation: Observation) -> bool:
         """Whether the slot holds this observation, to the bit."""
         return all(np.array_equal(column.rows[slot], observation[name]) for name, column in self._columns.items())
+
+    def observation(self, slot: int) -> Observation:
+        """A copy of what the slot holds."""
+        return {name: column.rows[slot].copy() for name, column in self._columns.items()}
 
     def fill(self, out: Mapping[str, NDArray], slots: NDArray[np.int32]) -> None:
         """Write the moments in `slots` (n, stack), joined along the last axis, into contiguous arrays of n rows."""

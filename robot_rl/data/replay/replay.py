@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,14 +16,14 @@ from robot_rl.data.replay.awaited import Awaited
 from robot_rl.data.replay.batch import Batch, empty_batch
 from robot_rl.data.replay.moments import Moments
 from robot_rl.data.replay.store import reserve
-from robot_rl.data.transition import Transition
+from robot_rl.data.transition import Observation, Transition
 from robot_rl.exceptions import DataError
 from robot_rl.nets.observation import ObservationSpec
 
 _log = logging.getLogger(__name__)
 
 
-class _Tail(NamedTuple):
+class Tail(NamedTuple):
     """An actor's newest step: what its next one may follow. moments: slots of the step, oldest first."""
 
     episode: str
@@ -89,7 +89,7 @@ class Replay:
         self._first = self._written = 0
         self._discarded = 0
         self._live: NDArray[np.int64] | None = None  # positions of the rows that count, where some do not
-        self._tails: dict[str, _Tail] = {}
+        self._tails: dict[str, Tail] = {}
         self._episodes: dict[str, _Episode] = {}
         self._names: dict[int, str] = {}
         self._serial = 0
@@ -112,22 +112,32 @@ class Replay:
         """Whether much of the disk waits for the next `save` to be free again."""
         return self.moments.waiting > max(1024, self.capacity // 8)
 
-    def add(self, transition: Transition) -> None:
+    def add(self, transition: Transition, before: Sequence[Observation] = ()) -> None:
         """Store a transition, which `spec.check` must have passed, in place of the oldest when full.
 
+        before: what was seen before it, oldest first, for a step whose predecessor this replay does not hold.
         Raises `DiskError` where the disk is full; then nothing was added.
         """
         tail = self._tails.get(transition.actor)
         if tail is not None and not self._follows(transition, tail):
             tail = None
-        while self._written - self._first >= self.capacity or not self.moments.room:
+        while self._written - self._first >= self.capacity or not self.moments.fits(2 + len(before)):
             self._forget_oldest()
         if tail is None:
-            start, end = self.moments.add(transition.observation, transition.next_observation)
-            moments = (start,) * self.stack + (end,)
+            seen = self.moments.add(*before, transition.observation, transition.next_observation)[-self.stack - 1 :]
+            moments = (seen[0],) * (self.stack + 1 - len(seen)) + seen
         else:
             moments = (*tail.moments[1:], *self.moments.add(transition.next_observation))
         self._append(transition, moments, tail)
+
+    def before(self, actor: str) -> list[Observation]:
+        """What the actor's newest step shows from before it began, oldest first: `stack` - 1 observations."""
+        tail = self._tails[actor]
+        return [self.moments.observation(slot) for slot in tail.moments[: self.stack - 1]]
+
+    def newest(self, actor: str) -> Tail | None:
+        """The actor's newest step; None before its first."""
+        return self._tails.get(actor)
 
     def label(self, label: Label) -> None:
         """Take a judgement in: rows held change their reward or drop out; steps yet to come will have it.
@@ -189,7 +199,7 @@ class Replay:
             last = np.where(goes_on, following, last)
         return last
 
-    def _follows(self, transition: Transition, tail: _Tail) -> bool:
+    def _follows(self, transition: Transition, tail: Tail) -> bool:
         """Whether the transition starts at the very moment that the actor's last one ended in."""
         return (
             transition.episode == tail.episode
@@ -198,7 +208,7 @@ class Replay:
             and self.moments.same(tail.moments[-1], transition.observation)
         )
 
-    def _append(self, transition: Transition, moments: tuple[int, ...], before: _Tail | None) -> None:
+    def _append(self, transition: Transition, moments: tuple[int, ...], before: Tail | None) -> None:
         """Write the row; `before`: the step that it follows."""
         c, row = self._columns, self._written
         at = row % self.capacity
@@ -224,9 +234,9 @@ class Replay:
         self._live = None
         self._judge(at, name)
         ended = transition.terminated or transition.truncated
-        self._set_tail(transition.actor, _Tail(name, transition.step, row, transition.intervened, ended, moments))
+        self._set_tail(transition.actor, Tail(name, transition.step, row, transition.intervened, ended, moments))
 
-    def _set_tail(self, actor: str, tail: _Tail) -> None:
+    def _set_tail(self, actor: str, tail: Tail) -> None:
         """The actor's newest step; its moments stay, since the next step may show them."""
         self.moments.hold(tail.moments)
         old = self._tails.get(actor)
@@ -312,7 +322,7 @@ class Replay:
         self._live = None
         self._serial = int(state["serial"])
         self._tails = {
-            actor: _Tail(*facts, tuple(slots))  # type: ignore[call-arg]
+            actor: Tail(*facts, tuple(slots))  # type: ignore[call-arg]
             for (actor, *facts), slots in zip(state["tails"], arrays["tails"].tolist(), strict=True)
         }
         self._episodes = {name: _Episode(*values) for name, values in state["episodes"].items()}

@@ -101,25 +101,22 @@ def test_first_losses_by_hand():
     The critic's: squared errors to the minimum of a target that is not the critic. The actor's: the mean of all
     critics, on the last slice.
     """
-    learner = with_deviation(agent(learning_rate=0.0, initial_temperature=0.0), -20.0)
+    learner = with_deviation(agent(learning_rate=0.0, initial_temperature=0.0, tau=0.0), -20.0)
     learner = dataclasses.replace(learner, target=jax.tree.map(lambda leaf: 0.7 * leaf, learner.target))
     policy, critic, target = learner.policy(), kept(learner.critic["ensemble"]), kept(learner.target["ensemble"])
 
     def actions(poses):
         return np.stack([policy.act({"pose": pose}, None) for pose in poses])
 
-    data = batch(slices=1, terminated=0)
-    following = data.next_observation["pose"][0]
+    data = batch(slices=2, terminated=0)
+    poses, following = (np.concatenate(side["pose"]) for side in (data.observation, data.next_observation))
     next_q = np.min([q_by_hand(target, m, following, actions(following)) for m in range(3)], 0)
-    wanted = data.reward[0] + 0.5 * next_q
-    errors = [q_by_hand(critic, m, data.observation["pose"][0], data.action[0]) - wanted for m in range(3)]
-    learner, metrics = learner.update(data)
-    assert float(metrics["critic_loss"]) == pytest.approx(np.mean(np.square(errors)), rel=1e-4)
-
-    data = batch(slices=2, seed=1)
+    wanted = data.reward.ravel() + 0.5 * next_q
+    errors = [q_by_hand(critic, m, poses, np.concatenate(data.action)) - wanted for m in range(3)]
     last = data.observation["pose"][-1]
     values = [q_by_hand(critic, m, last, actions(last)) for m in range(3)]
     _, metrics = learner.update(data)
+    assert float(metrics["critic_loss"]) == pytest.approx(np.mean(np.square(errors)), rel=1e-4)
     assert float(metrics["actor_loss"]) == pytest.approx(-np.mean(values), rel=1e-4)
 
 
@@ -150,7 +147,7 @@ def test_layer_norm_is_the_critics_alone_and_can_be_left_out():
 
 def test_every_step_draws_with_a_key_of_its_own():
     first = np.array(agent().key)
-    after = [np.array(agent().update(batch(slices=count))[0].key) for count in (1, 2)]
+    after = [np.array(agent().update(batch(slices=count))[0].key) for count in (1, 4)]
     assert len({key.tobytes() for key in (first, *after)}) == 3
 
 
@@ -263,21 +260,10 @@ def adam_by_hand(gradient, state, params, rate):
     return jax.tree.map(step, params, first, second), (steps, first, second)
 
 
-def update_by_hand(learner, data, rate, tau):
-    """What an update should be: one network after another, plain automatic differentiation, nothing compiled."""
-    state = {n: (s.count, s.mu, s.nu) for n in ("actor", "critic") for s in [getattr(learner, f"{n}_optimiser")[0]]}
-    actor, key = learner.actor["mlp"], learner.key
-    critic, target = learner.critic["ensemble"], learner.target["ensemble"]
-    members = len(critic[0]["bias"])
-    temperature = jnp.exp(learner.log_temperature)
+def q_of_each(ensemble, pose, action):
+    """(members, batch): one network after another."""
 
-    def of_state(name, moment):
-        tree = state[name][moment]
-        return tree["mlp"] if name == "actor" else tree["ensemble"]
-
-    states = {n: (state[n][0], of_state(n, 1), of_state(n, 2)) for n in state}
-
-    def q(ensemble, member, pose, action):
+    def q(member):
         x = jnp.concatenate([pose, action], -1)
         for layer in ensemble[:-1]:
             x = x @ layer["kernel"][member] + layer["bias"][member]
@@ -285,37 +271,62 @@ def update_by_hand(learner, data, rate, tau):
             x = jax.nn.relu(x * layer["scale"][member] + layer["shift"][member])
         return (x @ ensemble[-1]["kernel"][member] + ensemble[-1]["bias"][member])[..., 0]
 
-    def act(actor, pose, key):
-        x = pose
-        for layer in actor[:-1]:
-            x = jax.nn.relu(x @ layer["kernel"] + layer["bias"])
-        output = x @ actor[-1]["kernel"] + actor[-1]["bias"]
-        mean, log_std = output[:, :2], jnp.clip(output[:, 2:], -20, 2)
-        noise = jax.random.normal(key, mean.shape)
-        action = jnp.tanh(mean + jnp.exp(log_std) * noise)
-        normal = -0.5 * noise**2 - log_std - 0.5 * jnp.log(2 * jnp.pi)
-        return action, (normal - jnp.log(1 - action**2)).sum(-1)
+    return jnp.stack([q(member) for member in range(len(ensemble[0]["bias"]))])
 
+
+def act_by_hand(actor, pose, key):
+    """Actions and their log-probabilities."""
+    x = pose
+    for layer in actor[:-1]:
+        x = jax.nn.relu(x @ layer["kernel"] + layer["bias"])
+    output = x @ actor[-1]["kernel"] + actor[-1]["bias"]
+    mean, log_std = output[:, :2], jnp.clip(output[:, 2:], -20, 2)
+    noise = jax.random.normal(key, mean.shape)
+    action = jnp.tanh(mean + jnp.exp(log_std) * noise)
+    normal = -0.5 * noise**2 - log_std - 0.5 * jnp.log(2 * jnp.pi)
+    return action, (normal - jnp.log(1 - action**2)).sum(-1)
+
+
+@jax.jit
+def critic_step_by_hand(critic, target, adam, actor, temperature, key, data, subset, rate, tau):
+    """One slice. subset: which members the minimum is over."""
+    next_action, log_prob = act_by_hand(actor, data.next_observation["pose"], key)
+    worst = q_of_each(target, data.next_observation["pose"], next_action)[subset].min(0) - temperature * log_prob
+    wanted = data.reward + data.discount * (1 - data.terminated) * worst
+
+    def loss(critic):
+        return ((q_of_each(critic, data.observation["pose"], data.action) - wanted) ** 2).mean()
+
+    critic, adam = adam_by_hand(jax.grad(loss)(critic), adam, critic, rate)
+    return critic, jax.tree.map(lambda old, new: (1 - tau) * old + tau * new, target, critic), adam
+
+
+@jax.jit
+def actor_step_by_hand(actor, adam, critic, temperature, key, pose, rate):
+    def loss(actor):
+        action, log_prob = act_by_hand(actor, pose, key)
+        return (temperature * log_prob - q_of_each(critic, pose, action).mean(0)).mean()
+
+    return adam_by_hand(jax.grad(loss)(actor), adam, actor, rate)
+
+
+def update_by_hand(learner, data, rate, tau):
+    """What an update should be: one slice and one network after another, plain automatic differentiation."""
+    actor, key, temperature = learner.actor["mlp"], learner.key, jnp.exp(learner.log_temperature)
+    critic, target = learner.critic["ensemble"], learner.target["ensemble"]
+    actor_adam, critic_adam = (
+        (state.count, state.mu[part], state.nu[part])
+        for state, part in ((learner.actor_optimiser[0], "mlp"), (learner.critic_optimiser[0], "ensemble"))
+    )
     for i in range(len(data.reward)):
         key, sample_key, subset_key, *_ = jax.random.split(key, 5)
-        following, pose = data.next_observation["pose"][i], data.observation["pose"][i]
-        chosen = jax.random.choice(subset_key, members, (learner.settings.critic_subset,), replace=False)
-        next_action, log_prob = act(actor, following, sample_key)
-        worst = jnp.stack([q(target, m, following, next_action) for m in chosen]).min(0) - temperature * log_prob
-        wanted = data.reward[i] + data.discount[i] * (1 - data.terminated[i]) * worst
-
-        def critic_loss(critic, pose=pose, wanted=wanted, action=data.action[i]):
-            return jnp.stack([(q(critic, m, pose, action) - wanted) ** 2 for m in range(members)]).mean()
-
-        critic, states["critic"] = adam_by_hand(jax.grad(critic_loss)(critic), states["critic"], critic, rate)
-        target = jax.tree.map(lambda old, new: (1 - tau) * old + tau * new, target, critic)
+        subset = jax.random.choice(subset_key, CONFIG.critics, (learner.settings.critic_subset,), replace=False)
+        one = jax.tree.map(lambda leaf, i=i: leaf[i], data)
+        critic, target, critic_adam = critic_step_by_hand(
+            critic, target, critic_adam, actor, temperature, sample_key, one, subset, rate, tau
+        )
     _, sample_key, _ = jax.random.split(key, 3)
-
-    def actor_loss(actor):
-        action, log_prob = act(actor, pose, sample_key)
-        return (temperature * log_prob - jnp.stack([q(critic, m, pose, action) for m in range(members)]).mean(0)).mean()
-
-    actor, states["actor"] = adam_by_hand(jax.grad(actor_loss)(actor), states["actor"], actor, rate)
+    actor, _ = actor_step_by_hand(actor, actor_adam, critic, temperature, sample_key, one.observation["pose"], rate)
     return {"critic": critic, "target": target, "actor": actor}
 
 

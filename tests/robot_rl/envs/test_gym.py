@@ -101,6 +101,8 @@ def test_what_cannot_be_is_one_sentence(name, said, capsys):
         ({"transport": "ros", "sync": "step"}, "transport is ros, but gym:Walk-v0 has no robot"),
         ({"obs": "pixels"}, "obs is pixels, but gym:Walk-v0 shows what it shows"),
         ({"demos": "5"}, "demos is 5, but gym:Walk-v0 has no expert"),
+        ({"teleop": "keyboard"}, "teleop is keyboard, but gym:Walk-v0 has no tool to move"),
+        ({"teleop": "keyboard", "reward": "human"}, "no tool to move"),
     ],
 )
 def test_what_needs_a_robot_is_refused(layer, said):

@@ -1,9 +1,20 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from robot_rl.nets.mlp import apply_ensemble, apply_mlp, choose_members, init_ensemble, init_mlp, layer_norm, norm_relu
+from robot_rl.nets.mlp import (
+    apply_ensemble,
+    apply_mlp,
+    choose_members,
+    init_ensemble,
+    init_mlp,
+    layer_norm,
+    norm_relu,
+    rounded_product,
+)
 
 KEY = jax.random.PRNGKey(0)
 
@@ -54,6 +65,12 @@ def test_all_members_are_kept_in_order():
     assert choose_members(KEY, layers, 3, 3) is layers
 
 
+def pulled_back(function, given, weight):
+    """What `function` gives, and the gradient of its sum weighted by `weight`."""
+    value, gradient = jax.vjp(function, *given)
+    return value, gradient(weight)
+
+
 def test_norm_relu_and_its_gradient_are_those_of_layer_norm_and_relu():
     """Written out with automatic differentiation; inputs off centre, where a careless variance would lose digits."""
     keys = jax.random.split(KEY, 5)
@@ -66,9 +83,9 @@ def test_norm_relu_and_its_gradient_are_those_of_layer_norm_and_relu():
 
     values, gradients = [], []
     for function in (plain, norm_relu):
-        values.append(function(x, bias, scale, shift))
-        loss = lambda *given, f=function: (f(*given) * weight).sum()  # noqa: E731
-        gradients.append(jax.grad(loss, argnums=(0, 1, 2, 3))(x, bias, scale, shift))
+        value, gradient = jax.jit(lambda *given, f=function: pulled_back(f, given, weight))(x, bias, scale, shift)
+        values.append(value)
+        gradients.append(gradient)
     np.testing.assert_allclose(*values, rtol=1e-4, atol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), *gradients)
 
@@ -76,8 +93,24 @@ def test_norm_relu_and_its_gradient_are_those_of_layer_norm_and_relu():
 def test_bfloat16_is_for_the_products_alone():
     layers = init_mlp(KEY, (8, 16, 16, 1), layer_norm=True)
     x = jax.random.normal(KEY, (32, 8))
-    exact, rounded = apply_mlp(layers, x), apply_mlp(layers, x, jnp.bfloat16)
+    exact, rounded = (jax.jit(partial(apply_mlp, dtype=dtype))(layers, x) for dtype in (jnp.float32, jnp.bfloat16))
     assert rounded.dtype == jnp.float32
     assert 0 < float(jnp.abs(exact - rounded).max()) < 0.05
-    gradient = jax.grad(lambda layers: apply_mlp(layers, x, jnp.bfloat16).mean())(layers)
+    gradient = jax.jit(jax.grad(lambda layers: apply_mlp(layers, x, jnp.bfloat16).mean()))(layers)
     assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {jnp.dtype("float32")}
+
+
+def test_a_rounded_product_and_its_gradient_round_the_factors_and_not_the_sums():
+    """Against float64 products of the rounded factors: rounding a sum too would be 1e-3 off."""
+    rng = np.random.default_rng(0)
+    x, kernel, weight = (rng.normal(size=size).astype(np.float32) for size in ((2, 40, 300), (300, 50), (2, 40, 50)))
+    exact = [np.float64(jnp.asarray(value, jnp.bfloat16)) for value in (x, kernel, weight)]
+    rounded = partial(rounded_product, dtype=jnp.bfloat16)
+    value, (of_x, of_kernel) = jax.jit(partial(pulled_back, rounded))((x, kernel), weight)
+    assert {one.dtype for one in (value, of_x, of_kernel)} == {jnp.dtype("float32")}
+    for found, wanted in (
+        (value, exact[0] @ exact[1]),
+        (of_x, exact[2] @ exact[1].T),
+        (of_kernel, np.einsum("bni,bno->io", exact[0], exact[2])),
+    ):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())

@@ -23,6 +23,7 @@ from robot_rl.nodes.environment import (
     ros_environment,
     wait_for_network,
 )
+from robot_rl.xla import ONE_THREAD
 
 
 @pytest.fixture(autouse=True)
@@ -152,3 +153,10 @@ def test_a_middleware_that_started_without_its_network_has_to_start_again(monkey
         check_network(("127.0.0.1",))
     monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
     check_network(("127.0.0.1",))
+
+
+def test_nodes_keep_xla_to_one_thread_beside_what_the_user_asks_of_it():
+    assert ros_environment({})["XLA_FLAGS"] == ONE_THREAD
+    assert ros_environment({"XLA_FLAGS": "--xla_x=1"})["XLA_FLAGS"] == f"--xla_x=1 {ONE_THREAD}"
+    asked = "--xla_cpu_multi_thread_eigen=true"
+    assert ros_environment({"XLA_FLAGS": asked})["XLA_FLAGS"] == asked

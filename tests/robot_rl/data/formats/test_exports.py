@@ -78,6 +78,31 @@ def test_hdf5_comes_back_as_it_went(tmp_path):
         assert step.truncated == (wanted.truncated or wanted is made[-1])  # left open: cut
 
 
+def test_a_backbones_features_come_back_from_hdf5_bit_for_bit(tmp_path):
+    made = list(episodes.stream(8, features=True))
+    experience = open_experience(write(tmp_path / "set", made, episodes.schema(features=True)))
+    assert export_data(experience, tmp_path / "out", "hdf5") == 8
+    import_data(tmp_path / "out" / "demos.hdf5", tmp_path / "back", Want())
+    for step, wanted in zip(read_journal(tmp_path / "back"), made, strict=True):
+        for side in ("observation", "next_observation"):
+            found, maps = (getattr(one, side)["wrist_features"] for one in (step, wanted))
+            assert (found.shape, found.dtype, found.tobytes()) == (maps.shape, np.float16, maps.tobytes())
+
+
+def test_a_backbones_features_come_back_from_a_bag_where_the_task_says_their_shape(tmp_path):
+    made, schema = list(episodes.stream(8, features=True)), episodes.schema(features=True)
+    experience = open_experience(write(tmp_path / "set", made, schema))
+    assert export_data(experience, tmp_path / "out", "mcap") == 8
+    names = {field.name: field.message_name for field in schema.observation}
+    signals = {name: {"topic": f"/observation/{topic}", "field": "data"} for name, topic in names.items()}
+    asked = parse_map(BAG | {"observation": signals})
+    import_data(tmp_path / "out", tmp_path / "back", Want(asked, schema))
+    for step, wanted in zip(read_journal(tmp_path / "back"), made, strict=True):
+        for side in ("observation", "next_observation"):
+            found, maps = (getattr(one, side)["wrist_features"] for one in (step, wanted))
+            assert (found.shape, found.dtype, found.tobytes()) == (maps.shape, np.float16, maps.tobytes())
+
+
 def test_hdf5_has_what_robomimics_loader_asks_for(tmp_path):
     experience = open_experience(write(tmp_path / "set", apart(10)))
     export_data(experience, tmp_path / "out", "hdf5")

@@ -21,6 +21,8 @@ from tests.robot_rl.data.replay.truth import (
     World,
     assert_holds,
     give,
+    joined,
+    moment,
     through_json,
 )
 
@@ -206,3 +208,17 @@ def test_index_may_have_any_shape():
     assert batch.observation["front"].shape == (2, 1, 3, 2, 2, 2) and batch.reward.shape == (2, 1, 3)
     np.testing.assert_array_equal(batch.observation["front"].reshape(6, 2, 2, 2), flat.observation["front"])
     assert replay.gather(np.array(3)).action.shape == (ACTIONS,)
+
+
+def test_steps_that_each_bring_their_own_past_are_forgotten_before_there_is_no_room_for_them():
+    replay = Replay(SPEC, ACTIONS, 200, stack=3)
+    world = World()
+    steps = [world.step("actor0", "restart") for _ in range(400)]
+    past = [[moment(10_000 + i), moment(20_000 + i)] for i in range(400)]
+    for step, before in zip(steps, past, strict=True):
+        replay.add(step, before)
+    assert 150 < len(replay) < 200
+    newest = replay.gather(np.arange(len(replay)))
+    for row, index in enumerate(range(400 - len(replay), 400)):
+        seen = joined([*past[index], steps[index].observation])
+        np.testing.assert_array_equal(newest.observation["pose"][row], seen["pose"])

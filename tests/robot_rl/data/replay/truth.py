@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -117,8 +118,8 @@ class Truth:
     n_step: int = 1
     records: list[Record] = field(default_factory=list)
 
-    def expected(self) -> list[dict]:
-        """For each transition that may be drawn, oldest first, what is to be drawn."""
+    def expected(self, only: Callable[[Transition], bool] = lambda transition: True) -> list[dict]:
+        """For each transition that may be drawn, oldest first, what is to be drawn; `only` those."""
         transitions = [record for record in self.records if isinstance(record, Transition)]
         labels = Labels()
         for record in self.records:
@@ -129,7 +130,7 @@ class Truth:
         held = range(max(0, len(transitions) - self.capacity), len(transitions))
         live = [i for i in held if not labels.discarded(transitions[i].episode, transitions[i].step)]
         reward = [np.float32(labels.reward(t.episode, t.step, t.reward)) for t in transitions]
-        return [self._row(i, transitions, following, before, set(live), reward) for i in live]
+        return [self._row(i, transitions, following, before, set(live), reward) for i in live if only(transitions[i])]
 
     def _row(self, first, transitions, following, before, live, reward) -> dict:
         last, total, discount = first, reward[first], np.float32(DISCOUNT)
@@ -165,7 +166,11 @@ def joined(observations: list[dict]) -> dict[str, np.ndarray]:
 
 def assert_holds(replay: Replay, truth: Truth) -> None:
     """The replay holds what the truth says and nothing else."""
-    expected = truth.expected()
+    assert_rows(replay, truth.expected())
+
+
+def assert_rows(replay: Replay, expected: list[dict]) -> None:
+    """The replay holds these rows and nothing else."""
     assert len(replay) == len(expected)
     batch = replay.gather(np.arange(len(expected)))
     for i, row in enumerate(expected):
