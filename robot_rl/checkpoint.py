@@ -27,6 +27,8 @@ from robot_rl.disk import disk_errors, sync_folder
 from robot_rl.exceptions import DataError, DiskError
 
 MANIFEST = "manifest.json"
+AGENT_FILE, POLICY_FILE = "agent.safetensors", "policy.safetensors"
+"""A learner's: named arrays of the whole agent, and the message that actors get."""
 TEMPORARY = ".writing-"
 DAMAGED = "damaged-"
 FORMAT = 2

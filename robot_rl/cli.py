@@ -28,6 +28,7 @@ from robot_rl.config import (
 from robot_rl.data.commands import add_data
 from robot_rl.disk import disk_errors
 from robot_rl.exceptions import ConfigError, RobotRLError
+from robot_rl.offline import add_offline
 from robot_rl.options import Parser, add_run_options, given, parse
 from robot_rl.perception.command import add_pretrain
 from robot_rl.runs import RunFolder, default_path, refuse_existing
@@ -80,6 +81,9 @@ def _add_learning(command: Callable[[str, str, Any, str], Parser]) -> None:
     part.add_argument("--print-config", action="store_true", help="print the effective configuration and stop")
     part.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, and stop")
     add_run_options(part)
+
+    what = "learn from what was recorded, by IQL or behaviour cloning, and evaluate it"
+    add_offline(command("offline", "DATASET", lambda options: 0, what))
 
     part = command("eval", "RUN", evaluate, "evaluate the newest policy of a run on fresh episodes")
     part.add_argument("run", metavar="RUN", help="run folder")

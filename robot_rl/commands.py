@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from controllers.exceptions import RenderingError
-from robot_rl.config import RunConfig, devices_of, save_config
+from robot_rl.config import OFFLINE, RunConfig, devices_of, save_config
 from robot_rl.exceptions import GraphError
 from robot_rl.graph import LEARNER
 from robot_rl.live import LiveView
@@ -41,8 +41,8 @@ LONGEST_FILM = 1000
 """Pictures in it."""
 
 
-def run_training(config: RunConfig, run: RunFolder) -> int:
-    """Begin the run, or go on with it; the exit code is 130 where a person stopped it."""
+def run_training(config: RunConfig, run: RunFolder, *, quiet: bool = False) -> int:
+    """Begin the run, or go on with it; the exit code is 130 where a person stopped it. quiet: no report of it."""
     if config.resume:
         save_config(config, run.config_file)
     else:
@@ -53,21 +53,29 @@ def run_training(config: RunConfig, run: RunFolder) -> int:
         sinks = (*open_sink(config, run), *open_view(config, run))
         keys = operator_keys() if devices_of(config) else ""
         with LiveView(MetricsFollower(run.metrics), title, sinks=sinks, stopping=stopped.is_set, keys=keys) as view:
-            metrics.write("run", event="resume" if config.resume else "start", steps=config.steps)
+            total = _total(config)
+            metrics.write("run", event="resume" if config.resume else "start", steps=total)
             try:
                 _train(config, run, metrics, stopped)
             except BaseException:
-                metrics.write("run", event="failed", steps=config.steps)
+                metrics.write("run", event="failed", steps=total)
                 raise
             view.refresh()
             ended = stopped.is_set() or view.progress.stopped
-            metrics.write("run", event="stop" if ended else "complete", steps=config.steps)
+            metrics.write("run", event="stop" if ended else "complete", steps=total)
     summary = write_report(run)
-    print_report(run, summary, Console())
+    if not quiet:
+        print_report(run, summary, Console())
     if ended:
         Console(stderr=True).print(f"stopped; go on with: robot-rl train {config.task} --run {run.path} --resume")
         return INTERRUPTED
     return 0
+
+
+def _total(config: RunConfig) -> int | None:
+    """How many steps it takes, of the environment or, where nothing acts, of the gradient."""
+    settings = config.learner
+    return {"bc": settings.bc_steps, "iql": settings.offline_steps}.get(config.agent, config.steps)
 
 
 def open_view(config: RunConfig, run: RunFolder) -> tuple[Callable[[Record], None], ...]:
@@ -86,7 +94,7 @@ def operator_keys() -> str:
 
 def _train(config: RunConfig, run: RunFolder, metrics: MetricsWriter, stopped: threading.Event) -> None:
     from robot_rl.nets.compile import enable_compile_cache, take_memory_as_needed, use_one_thread
-    from robot_rl.training import prepare_demos, relearn, train_inprocess
+    from robot_rl.training import prepare_demos, relearn, train_inprocess, train_offline
 
     learns_here = LEARNER in (config.here or (LEARNER,))
     if learns_here:
@@ -101,7 +109,9 @@ def _train(config: RunConfig, run: RunFolder, metrics: MetricsWriter, stopped: t
         relearn(config, run, metrics, stop=stopped.is_set)
     if stopped.is_set():
         return
-    if config.transport == "inprocess":
+    if config.transport == "inprocess" and config.agent in OFFLINE:
+        train_offline(config, run, metrics, stop=stopped.is_set)
+    elif config.transport == "inprocess":
         train_inprocess(config, run, metrics, stop=stopped.is_set)
     else:
         from robot_rl.supervisor import train_graph
@@ -184,7 +194,29 @@ def run_evaluation(
     as_json: bool = False,
     rerun: str = "none",
 ) -> int:
-    """Evaluate the run's newest policy in this process, film the first episodes, and bring the report up to date.
+    """`evaluate_run`, and tell of it."""
+    how = {"best": best, "kept": kept, "rerun": rerun}
+    results = evaluate_run(run, config, episodes, seed, stochastic, **how)  # type: ignore[arg-type]
+    summary = write_report(run)
+    if as_json:
+        print(json.dumps({"kept": results} if kept else results[0]))
+    else:
+        print_report(run, summary, Console())
+    return 0
+
+
+def evaluate_run(
+    run: RunFolder,
+    config: RunConfig,
+    episodes: int,
+    seed: int,
+    stochastic: bool = False,
+    *,
+    best: bool = False,
+    kept: bool = False,
+    rerun: str = "none",
+) -> list[dict[str, Any]]:
+    """Evaluate the run's newest policy in this process, and film the first episodes.
 
     config: the run's, perhaps in another cell. best: the policy of the best checkpoint instead. kept: each policy
     that was kept on the way instead, on the same episodes, without a film. rerun: as `--rerun` has it.
@@ -216,12 +248,7 @@ def run_evaluation(
                 _film(env, film, run.video)
     finally:
         env.close()
-    summary = write_report(run)
-    if as_json:
-        print(json.dumps({"kept": results} if kept else results[0]))
-    else:
-        print_report(run, summary, Console())
-    return 0
+    return results
 
 
 def _evaluate(

@@ -56,6 +56,15 @@ class LearnerConfig:
     n_step: int = option(1, "rewards summed ahead of a value; fewer where an episode or a person's turn ends")
     act_budget_ms: float | None = option(None, "time from an observation to an action; half the control period")
     bc_steps: int = option(5000, "gradient steps of behaviour cloning")
+    offline_steps: int = option(100_000, "gradient steps of offline learning (iql)")
+    expectile: float = option(0.7, "for iql: which expectile of Q over the recorded actions the value is")
+    beta: float = option(3.0, "for iql: how much an action's advantage counts when it is cloned")
+    huber: float = option(0.0, "for iql: error of a critic from which its loss grows linearly; 0: never")
+    quantile: float = option(0.0, "for iql: quantile of the critics' target values; 0: their minimum")
+    normalise: bool = option(False, "for iql: observations' numbers less their mean over the set, by their deviation")
+    reward_scaling: bool = option(False, "for iql: rewards times 1000 over the range of the set's returns")
+    reward_shift: float = option(0.0, "for iql: what is added to each reward, behind the scaling")
+    return_temperature: float = option(0.0, "for iql and bc: episodes of higher return more often; 0: all alike")
     precision: Literal["float32", "bfloat16"] = option("float32", "the critics' products; all else is float32")
     devices: int = option(1, "devices that share each batch; 0: all that there are")
     checkpoint_every: int = option(1000, "environment steps between two checkpoints")
@@ -75,15 +84,15 @@ class RunConfig:
     clock: Literal["lockstep", "realtime"] = option(
         "lockstep", "lockstep: reproducible, as fast as the machine; realtime: wall clock"
     )
-    agent: Literal["rlpd", "sac", "bc", "dagger", "hg_dagger"] = option("rlpd", "the learning algorithm")
+    agent: Literal["rlpd", "sac", "bc", "dagger", "hg_dagger", "iql"] = option("rlpd", "the learning algorithm")
     obs: Literal["state", "pixels", "features"] = option(
         "state", "what the policy sees; features: pictures through a frozen backbone"
     )
     backbone: str = option("compact", "for features: compact (ours), a file of robot-rl pretrain, timm:NAME or hf:NAME")
     crops: int = option(4, "for features: how many variations of each frame are kept, the frame itself first")
     backbone_id: str = option("", "for features: which weights; found when a run begins, and checked from then on")
-    reward: Literal["task", "intervention", "human"] = option(
-        "task", "where the reward comes from: the task, -1 for making somebody take over (RLIF), or the operator alone"
+    reward: str = option(
+        "task", "task, intervention (RLIF: -1 for making somebody take over), human: the operator alone; offline more"
     )
     teleop: str = option("none", "what a person takes over with: " + "|".join(DEVICES) + "; several: the first wins")
     teleop_file: Path | None = option(None, "the device's settings: axes, scales, buttons; its own unless given")
@@ -92,6 +101,7 @@ class RunConfig:
     interventions: Literal["online", "both"] = option(
         "both", "where an intervener's steps go: among the run's own, or among the demonstrations too"
     )
+    initial: Path | None = option(None, "a run whose policy, and critics if it has any, this one begins with")
     demos: str = option("20", "demonstrations: how many the task's expert records, or a recorded set's path")
     imported: tuple[str, ...] = option((), "folders of recorded sets, drawn from beside the demonstrations")
     steps: int | None = option(None, "environment steps to train; unless given the task's own number, none for bc")
@@ -112,11 +122,19 @@ class RunConfig:
 CLONING = ("dagger", "hg_dagger")
 """Agents that go on cloning while the run goes: of them all that somebody shows counts among the demonstrations."""
 
+OFFLINE = ("bc", "iql")
+"""Agents that learn from what was recorded before, and from nothing else."""
+REWARDS = ("task", "intervention", "human")
+"""Rewards of runs that act. Those that learn offline may have `constant`, and any source of labels beside the set."""
+
 NOT_SAVED = ("run", "resume")
 """Fields that say where a run lies, not what it is; a run's folder can be moved."""
 
 GYM = "gym:"
 """What a run's `task` begins with where it is anybody's Gymnasium environment."""
+
+RECORDED = "recorded:"
+"""The same where there are records of it alone, and nothing to act in."""
 
 CHANGEABLE = ("steps", "log", "transport", "clock", "here", "peers", "teleop", "teleop_file", "rerun")
 """Fields that may differ when a run goes on; the others make it another run."""
@@ -145,7 +163,7 @@ def effective(task: Learnable, *layers: Mapping[str, Any]) -> RunConfig:
     if run.get("teleop", "none") != "none":
         run.setdefault("clock", "realtime")  # a person is not as fast as the machine
     run |= _with_cell(run)
-    if run.get("agent") == "bc" and not any("steps" in layer for layer in layers):
+    if run.get("agent") in OFFLINE and not any("steps" in layer for layer in layers):
         run["steps"] = 0
     if run.get("reward") == "intervention" and run.get("agent") not in CLONING:
         run.setdefault("interventions", "online")  # as in RLIF, whose demonstrations were there before
@@ -185,8 +203,14 @@ def validate(config: RunConfig) -> None:
     """Refuse values that no run can use. Raises `ConfigError` naming the option, the value and the mend."""
     validate_learner(config.learner)
     _check_range("steps", config.steps or 0, 0, math.inf)
-    if config.agent == "bc" and config.steps:
-        raise ConfigError(f"steps is {config.steps}, but agent bc learns from demonstrations alone; leave it out.")
+    if config.agent in OFFLINE and config.steps:
+        raise ConfigError(
+            f"steps is {config.steps}, but agent {config.agent} learns from what is recorded alone; leave it out."
+        )
+    if config.agent not in OFFLINE and config.reward not in REWARDS:
+        raise ConfigError(f"reward is {config.reward!r}; {settings.suggest(config.reward, REWARDS)}.")
+    if config.initial is not None and not config.initial.is_dir():
+        raise ConfigError(f"initial is {config.initial}, which is no run's folder; name one.")
     _check_range("seed", config.seed, 0, 2**32 - 1)
     _check_range("crops", config.crops, 1, 4)
     _validate_actors(config)
@@ -226,8 +250,10 @@ def _validate_people(config: RunConfig) -> None:
             raise ConfigError(
                 f"{name} is {value}, but nobody takes over; give --teleop DEVICE, or --intervener RULE in simulation."
             )
-    if config.agent == "bc" and takes_over(config):
-        raise ConfigError("agent is bc, which never acts while it learns, so nobody can take over; use hg_dagger.")
+    if config.agent in OFFLINE and takes_over(config):
+        raise ConfigError(
+            f"agent is {config.agent}, which never acts while it learns, so nobody can take over; use hg_dagger."
+        )
     _validate_cloning(config)
     if config.reward == "human" and not devices and config.transport == "inprocess":
         raise ConfigError("reward is human, but nobody can say how it went; give --teleop DEVICE.")
@@ -300,13 +326,17 @@ def _validate_actors(config: RunConfig) -> None:
 def validate_learner(learner: LearnerConfig) -> None:
     """Refuse values that no learner can use. Raises `ConfigError`."""
     positive = (
-        "critics", "batch", "utd", "start", "block", "capacity", "stack", "n_step", "bc_steps", "checkpoint_every",
+        "critics", "batch", "utd", "start", "block", "capacity", "stack", "n_step", "bc_steps", "offline_steps",
+        "checkpoint_every",
     )  # fmt: skip
     for key in positive:
         _check_range(f"learner.{key}", getattr(learner, key), 1, math.inf)
-    for key in ("discount", "demo_share", "imported_share", "noiseless_share", "tau"):
+    for key in ("discount", "demo_share", "imported_share", "noiseless_share", "tau", "expectile", "quantile"):
         _check_range(f"learner.{key}", getattr(learner, key), 0, 1)
-    for key in ("devices", "random_steps", "keep_every", "learning_rate", "initial_temperature", "grasp_penalty"):
+    for key in (
+        "devices", "random_steps", "keep_every", "learning_rate", "initial_temperature", "grasp_penalty", "beta",
+        "huber", "return_temperature",
+    ):  # fmt: skip
         _check_range(f"learner.{key}", getattr(learner, key), 0, math.inf)
     if learner.act_budget_ms is not None:
         _check_range("learner.act_budget_ms", learner.act_budget_ms, 0.1, math.inf)

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from robot_rl.checkpoint import Checkpoint
-from robot_rl.config import RunConfig, takes_over
+from robot_rl.config import OFFLINE, RunConfig, takes_over
 from robot_rl.data.label import Label, Record
 from robot_rl.data.replay import Replay, Sampler
 from robot_rl.data.transition import Observation
@@ -22,6 +23,10 @@ from robot_rl.nets.observation import ObservationSpec
 from robot_rl.rewards import intervention
 
 ONLINE, DEMONSTRATIONS, IMPORTED = "online", "demonstrations", "imported"
+ENOUGH = 10_000
+"""Steps, spread evenly, that say how large the numbers of a set are."""
+SMALLEST = 1e-3
+"""Added to a deviation, as IQL's authors do: a number that never changed is not blown up."""
 _PLACE = re.compile("[0-9a-f]{32}")
 
 
@@ -111,6 +116,13 @@ class Experience:
         elif record.intervened:
             self.demonstrations.add(record, self.online.before(record.actor))
 
+    def scales(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and deviation (vector_size,) of the numbers observed in the demonstrations, or in a part of them."""
+        count = len(self.demonstrations)
+        drawn = self.demonstrations.gather(np.unique(np.linspace(0, count - 1, ENOUGH).astype(np.int64)))
+        vectors = np.concatenate([drawn.observation[name] for name, _ in self.demonstrations.seen.vectors], axis=-1)
+        return vectors.mean(0), vectors.std(0) + SMALLEST
+
     def save(self) -> tuple[dict[str, dict[str, NDArray]], dict[str, Any]]:
         """Files and state that `restore` needs. What is memory-mapped is on disk afterwards."""
         files, states = {}, {}
@@ -155,7 +167,9 @@ class Experience:
         share = {"rlpd": self._config.learner.demo_share, "sac": 0.0}.get(self._config.agent, 1 - imported)
         weights = {DEMONSTRATIONS: share, IMPORTED: imported, ONLINE: max(0.0, 1 - share - imported)}
         sources = {name: (self._replays[name], weight) for name, weight in weights.items()}
-        self.sampler = Sampler(sources, self._config.seed)
+        offline = self._config.agent in OFFLINE
+        temperature = self._config.learner.return_temperature if offline else 0.0
+        self.sampler = Sampler(sources, self._config.seed, temperature)
 
     def _replay(self, name: str, capacity: int) -> Replay:
         folder = None if self._folder is None or self._place is None else self._folder / self._place / name

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from robot_rl.agents import make_agent
 from robot_rl.agents.guard import REFUSED
-from robot_rl.checkpoint import Checkpoint, Contents, reading, save_checkpoint
-from robot_rl.config import CLONING, RunConfig
+from robot_rl.agents.initial import begin_with
+from robot_rl.agents.iql import IQL
+from robot_rl.checkpoint import AGENT_FILE, POLICY_FILE, Checkpoint, Contents, reading, save_checkpoint
+from robot_rl.config import CLONING, OFFLINE, LearnerConfig, RunConfig
 from robot_rl.data.label import Label, Record
 from robot_rl.data.replay import Prefetcher, Replay, Sampler
 from robot_rl.data.transition import Observation, Transition
@@ -30,10 +32,10 @@ from robot_rl.returns import Returns
 from robot_rl.spaces import describe, differences
 from tasks.spec import GripperSpec
 
-POLICY_FILE = "policy.safetensors"
-AGENT_FILE = "agent.safetensors"
 BC_SLICES = 100
 """Steps of behaviour cloning in one compiled call."""
+OFFLINE_SLICES, OFFLINE_CALLS = 20, 50
+"""The same of other offline agents, and calls between two versions."""
 QUEUE = 512
 """Records that wait in memory for later blocks. What comes beyond is not taken: its actor's journal keeps it."""
 
@@ -44,8 +46,8 @@ class Learner:
     Block j = 0, 1, ... is due once start + block * j transitions have been received. It makes utd * block critic
     steps and yields version j + 1; version 0 is untrained. In lockstep it sees exactly the first start + block * j
     transitions, so what it computes depends on their order and not on when they came; in real time it sees all
-    that came. With agent "bc" there is one block, due at once, of bc_steps on the demonstrations; with DAgger these
-    make version 0.
+    that came. An offline agent's blocks are due at once, and draw from the demonstrations alone: one of bc_steps for
+    "bc", of 1,000 each up to offline_steps for others. With DAgger bc_steps on the demonstrations make version 0.
 
     `receive`, `next_sequence`, `durable`, `received` and `full` may be used from another thread than the rest.
     """
@@ -79,10 +81,7 @@ class Learner:
         self.refusals = Refusals(refused)
         self.experience = Experience(config, self.spec, action_dim, replay, _labeller(config))
         self.returns = Returns()
-        self._slices, self._calls = settings.utd, settings.block
-        if config.agent == "bc":
-            self._slices = min(BC_SLICES, settings.bc_steps)
-            self._calls = -(-settings.bc_steps // self._slices)
+        self._slices, self._calls, self._blocks = _plan(config.agent, settings)
         self._lock = threading.Lock()  # of what follows, but the agent and the experience have another
         self._queue: deque[Record] = deque()
         self._next: dict[str, int] = {}  # of each actor, the sequence that comes next into the queue
@@ -94,6 +93,7 @@ class Learner:
         self._message: tuple[int, bytes] | None = None
         if demos is not None:
             self.experience.begin(demos, imported, self._checked)
+            self._prepare_agent()
             self._clone_first()
 
     def receive(self, records: Iterable[Record]) -> int:
@@ -144,13 +144,32 @@ class Learner:
         return self.version * self._calls * self._slices
 
     @property
+    def offline(self) -> bool:
+        """Whether it learns from what was recorded before alone: then nothing is ever received."""
+        return self.config.agent in OFFLINE
+
+    @property
+    def progress(self) -> int:
+        """How far it is: environment steps received; gradient steps, where it is offline."""
+        return self.updates if self.offline else self.received
+
+    @property
+    def learnt(self) -> tuple[int, int]:
+        """What the newest version has learnt from, as `progress` counts, and the one before it."""
+        block, before = self.config.learner.block, self.config.learner.start
+        if self.offline:
+            return self.updates, self.updates - self._calls * self._slices
+        newest = before + block * (self.version - 1)
+        return newest, newest - block
+
+    @property
     def pacing(self) -> dict[str, float]:
-        """How the learner keeps up; empty for "bc", which nothing paces.
+        """How the learner keeps up; empty where it is offline, since nothing paces it.
 
         utd: updates per environment step so far, as configured or less; the first block is for the last `block` of
         the steps that it waited for. blocks_due: what is left to do for the steps received.
         """
-        if self.config.agent == "bc":
+        if self.offline:
             return {}
         settings, received = self.config.learner, self.received
         due = max(0, (received - self._due()) // settings.block + 1)
@@ -166,8 +185,8 @@ class Learner:
 
     def ready(self) -> bool:
         """Whether the next block is due."""
-        if self.config.agent == "bc":
-            return self.version == 0
+        if self.offline:
+            return self.version < self._blocks
         return self.received >= self._due()
 
     def update_block(self) -> dict[str, float]:
@@ -178,8 +197,10 @@ class Learner:
         """
         if not self.ready():
             raise RuntimeError(f"block {self.version} is due at {self._due()} transitions, not at {self.received}")
-        if self.config.agent == "bc" and not len(self.experience.demonstrations):
-            raise ConfigError("agent bc learns from demonstrations and got none; give --demos N with N above 0")
+        if self.offline and not len(self.experience.demonstrations):
+            raise ConfigError(
+                f"agent {self.config.agent} learns from demonstrations and got none; give --demos N with N above 0"
+            )
         started = time.perf_counter()
         collected = []
         with self.block():
@@ -199,6 +220,13 @@ class Learner:
             "refused": float(self.refusals.total),
             **self.pacing,
         }
+
+    def _prepare_agent(self) -> None:
+        """What a new agent takes from another run, and from what there was before this one."""
+        if self.config.initial is not None:
+            self.agent = begin_with(self.agent, self.config.initial)
+        if isinstance(self.agent, IQL) and self.config.learner.normalise and len(self.experience.demonstrations):
+            self.agent = self.agent.normalised(*self.experience.scales())
 
     def _clone_first(self) -> None:
         """DAgger begins with the policy that behaviour cloning makes of the demonstrations: that is version 0."""
@@ -253,7 +281,8 @@ class Learner:
                 POLICY_FILE: self.policy_bytes(),
                 **files,
             }
-            saved = save_checkpoint(folder, f"step-{self._used}", whole, state, score=self.returns.mean)
+            step = self.updates if self.offline else self._used
+            saved = save_checkpoint(folder, f"step-{step}", whole, state, score=self.returns.mean)
             self._durable = dict(self._learnt)
             return saved
 
@@ -344,6 +373,18 @@ class Learner:
         if not (np.isfinite(record.action).all() and np.isfinite(record.reward)):
             raise DataError(f"{where} has action {record.action} and reward {record.reward}; both must be finite")
         return record
+
+
+def _plan(agent: str, settings: LearnerConfig) -> tuple[int, int, int]:
+    """Gradient steps in a compiled call, calls in a block, and how many blocks there are for an offline agent."""
+    if agent not in OFFLINE:
+        return settings.utd, settings.block, 0
+    if agent == "bc":
+        slices = min(BC_SLICES, settings.bc_steps)
+        return slices, -(-settings.bc_steps // slices), 1
+    slices = min(OFFLINE_SLICES, settings.offline_steps)
+    calls = min(OFFLINE_CALLS, -(-settings.offline_steps // slices))
+    return slices, calls, -(-settings.offline_steps // (slices * calls))
 
 
 def _labeller(config: RunConfig) -> Callable[[Observation], NDArray] | None:

@@ -74,14 +74,16 @@ def add_fields(parser: argparse.ArgumentParser, cls: type, names: Sequence[str],
         )
 
 
-def add_run_options(parser: argparse.ArgumentParser, names: Sequence[str] | None = None) -> None:
-    """The options of `RunConfig` (all of them, or those named) and, with all, the learner's."""
+def add_run_options(
+    parser: argparse.ArgumentParser, names: Sequence[str] | None = None, *, learner: bool = False
+) -> None:
+    """The options of `RunConfig` (all of them, or those named) and, with all or where it is asked, the learner's."""
     every = [item.name for item in dataclasses.fields(RunConfig) if item.name not in ("task", "learner")]
     add_fields(parser, RunConfig, every if names is None else names)
-    if names is None:
-        learner = parser.add_argument_group("learner", "overrides of the task's own values")
+    if names is None or learner:
+        group = parser.add_argument_group("learner", "overrides of the task's own values")
         fields = [item.name for item in dataclasses.fields(LearnerConfig)]
-        add_fields(learner, LearnerConfig, fields, "learner.")  # type: ignore[arg-type]
+        add_fields(group, LearnerConfig, fields, "learner.")  # type: ignore[arg-type]
 
 
 def given(options: argparse.Namespace) -> dict[str, Any]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from robot_rl.cells import check_cell, observer_of, open_backend, open_env, task_of
-from robot_rl.config import GYM, RunConfig
+from robot_rl.config import GYM, RECORDED, RunConfig
+from robot_rl.data.formats.experience import open_experience
 from robot_rl.data.schema import Schema
 from robot_rl.data.transition import Observation
 from robot_rl.envs import gym
 from robot_rl.envs.environment import Environment
+from robot_rl.exceptions import ConfigError
 from tasks.spec import GripperSpec
 
 
@@ -89,6 +94,33 @@ class RobotProblem:
         return open_env(config, seed=seed, training=training)
 
 
+class RecordedProblem:
+    """What somebody recorded whose environment is not here: names and shapes, to learn from offline."""
+
+    gripper: GripperSpec | None = None
+
+    def __init__(self, config: RunConfig) -> None:
+        """Raises `DataError` where `config.demos` is no recorded experience."""
+        self.schema = open_experience(Path(config.demos)).schema
+        self.name, self.summary = config.task, f"recorded in {config.demos}"
+        self.example: Observation = {item.name: np.zeros(item.shape, item.dtype) for item in self.schema.observation}
+        self.action_dim = len(self.schema.actions)
+
+    def check(self, config: RunConfig) -> None:
+        """Nothing can be wrong with it."""
+
+    def facts(self, config: RunConfig) -> dict[str, str]:
+        return {"actions": ", ".join(self.schema.actions)}
+
+    def open_env(
+        self, config: RunConfig, *, seed: int | None = None, film: bool = False, training: bool = False
+    ) -> Environment:
+        """There is none: raises `ConfigError`."""
+        raise ConfigError(f"task is {self.name}, of which there are records alone: nothing can act here")
+
+
 def problem_of(config: RunConfig) -> Problem:
     """Of the run's `task`. Raises `ConfigError` or `SettingsError` where it cannot be."""
+    if config.task.startswith(RECORDED):
+        return RecordedProblem(config)
     return gym.load(config.task) if config.task.startswith(GYM) else RobotProblem(config)

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from controllers.interface import Image
-from robot_rl.config import RunConfig
+from robot_rl.config import OFFLINE, RunConfig
 from robot_rl.live import clock
 from robot_rl.metrics import Record, read_metrics
 from robot_rl.runs import RunFolder
@@ -49,7 +49,7 @@ def summarise(config: RunConfig, records: Sequence[Record]) -> dict[str, Any]:
         "episodes": len(episodes),
         "updates": int(updates[-1]["updates"]) if updates else 0,
         "utd": updates[-1].get("utd") if updates else None,
-        "utd_wanted": None if config.agent == "bc" else config.learner.utd,
+        "utd_wanted": None if config.agent in OFFLINE else config.learner.utd,
         "updates_refused": _refused(records),
         **{key: _worst(episodes, key) for key in ("weights_age_p99_s", "weights_lag_p99_steps", "act_p99_ms")},
         "act_overruns": sum(record.get("act_overruns") or 0 for record in episodes),

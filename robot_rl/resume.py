@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from robot_rl.checkpoint import checkpoint_names, read_checkpoint, set_aside
+from robot_rl.checkpoint import AGENT_FILE, checkpoint_names, read_checkpoint, set_aside
 from robot_rl.exceptions import DataError, DiskError
 from robot_rl.experience import Records
-from robot_rl.learner import AGENT_FILE, Learner
+from robot_rl.learner import Learner
 
 Make = Callable[[Records | None], Learner]
 """Makes a learner with these demonstrations; with None one that is to be restored."""

@@ -12,19 +12,29 @@ from robot_rl.actor import Actor, Episode, take_turns
 from robot_rl.actors import journal_folder, own_config
 from robot_rl.agents import Policy, policy_from_bytes
 from robot_rl.cells import open_env, refuse_simulated_expert, task_of
-from robot_rl.checkpoint import Checkpoint, best_checkpoint, checkpoint_names, newest_checkpoint, read_checkpoint
-from robot_rl.config import GYM, RunConfig, devices_of
-from robot_rl.data.demos import Demonstrations, Joined
+from robot_rl.checkpoint import (
+    AGENT_FILE,
+    POLICY_FILE,
+    Checkpoint,
+    best_checkpoint,
+    checkpoint_names,
+    newest_checkpoint,
+    read_checkpoint,
+)
+from robot_rl.config import GYM, OFFLINE, RunConfig, devices_of
+from robot_rl.data.demos import Demonstrations, Joined, check_same
+from robot_rl.data.formats.experience import open_experience
 from robot_rl.data.formats.whole import write_set
 from robot_rl.data.journal import Journal, JournalReader
 from robot_rl.data.schema import Schema
+from robot_rl.data.worth import Worth
 from robot_rl.demonstrate import record_demos
 from robot_rl.disk import disk_errors
 from robot_rl.envs.environment import Environment
 from robot_rl.exceptions import DataError
 from robot_rl.experience import Records
 from robot_rl.interveners import make_intervener
-from robot_rl.learner import AGENT_FILE, POLICY_FILE, Learner
+from robot_rl.learner import Learner
 from robot_rl.local import LocalLink, catch_up
 from robot_rl.metrics import MetricsWriter
 from robot_rl.person import Person, watched
@@ -66,7 +76,14 @@ def prepare_demos(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> 
 
 def read_demos(config: RunConfig, run: RunFolder) -> Records:
     """The run's demonstrations, or none."""
-    return () if config.demos == "0" else Demonstrations(demos_folder(config, run), schema_of(config))
+    if config.demos == "0":
+        return ()
+    folder = demos_folder(config, run)
+    if config.agent not in OFFLINE:
+        return Demonstrations(folder, schema_of(config))
+    experience = open_experience(folder)
+    check_same(experience.schema, schema_of(config), f"the steps in {folder}")
+    return Worth(experience, config.reward, config.learner)
 
 
 def read_imported(config: RunConfig) -> Records:
@@ -163,30 +180,29 @@ class BlockReport:
     ) -> None:
         self._settings, self._policies, self._before_save = config.learner, run.policies, before_save
         self._every, self._folder, self._metrics = config.learner.checkpoint_every, run.checkpoints, metrics
-        self._saved, self._told = learner.received, ""
+        self._saved, self._told = learner.progress, ""
         self._newest: tuple[int, int] | None = None  # version and transitions of the last checkpoint from here
 
     def __call__(self, learner: Learner, values: dict[str, Any]) -> None:
-        self._metrics.write("update", step=learner.received, **values)
+        self._metrics.write("update", step=learner.progress, **values)
         if learner.refusals.notice != self._told:
             self._told = learner.refusals.notice
             self._metrics.write("notice", text=self._told)
         self._keep(learner)
-        if learner.received - self._saved >= self._every or learner.needs_checkpoint:
+        if learner.progress - self._saved >= self._every or learner.needs_checkpoint:
             self.save(learner)
 
     def save(self, learner: Learner) -> None:
         """Write a checkpoint now."""
         self._before_save()
         learner.save(self._folder)
-        self._saved = learner.received
+        self._saved = learner.progress
         self._newest = learner.version, learner.received
 
     def _keep(self, learner: Learner) -> None:
-        """Keep the first policy that has learnt from a multiple of `keep_every` steps."""
-        every, block = self._settings.keep_every, self._settings.block
-        learnt = self._settings.start + block * (learner.version - 1)
-        if not every or learnt // every == (learnt - block) // every:
+        """Keep the first policy that has learnt from a multiple of `keep_every` steps; gradient steps, offline."""
+        every, (learnt, before) = self._settings.keep_every, learner.learnt
+        if not every or learnt // every == before // every:
             return
         path = self._policies / f"step-{learnt // every * every}.safetensors"
         with disk_errors(path):
@@ -227,6 +243,20 @@ def train_inprocess(
             env = stack.enter_context(closing(problem.open_env(own, training=True)))
             turns.append(_turns(own, run, metrics, env, link, journal, name, stop, person))
         take_turns(turns)
+
+
+def train_offline(
+    config: RunConfig, run: RunFolder, metrics: MetricsWriter, *, stop: Callable[[], bool] = lambda: False
+) -> None:
+    """Learn from what is recorded alone, in this process; `stop()` ends it cleanly, resumable."""
+    learner = make_learner(config, run, metrics)
+    try:
+        report = BlockReport(config, run, metrics, learner)
+        while learner.ready() and not stop():
+            report(learner, learner.update_block())
+        report.finish(learner)
+    finally:
+        learner.close()
 
 
 def _person(config: RunConfig, metrics: MetricsWriter, stack: ExitStack) -> Person | None:

@@ -6,6 +6,7 @@ from robot_rl.agents.base import Agent
 from robot_rl.agents.bc import BC
 from robot_rl.agents.frame_stack import FrameStack
 from robot_rl.agents.grasp import GraspSAC
+from robot_rl.agents.iql import IQL
 from robot_rl.agents.policy import Policy, policy_from_bytes
 from robot_rl.agents.sac import SAC
 from robot_rl.config import LearnerConfig, validate_learner
@@ -16,12 +17,13 @@ from tasks.spec import GripperSpec
 
 __all__ = ["AGENTS", "Agent", "FrameStack", "Policy", "make_agent", "policy_from_bytes"]
 
-AGENTS: dict[str, type[SAC] | type[BC]] = {
+AGENTS: dict[str, type[SAC] | type[BC] | type[IQL]] = {
     "rlpd": SAC,
     "sac": SAC,
     "bc": BC,
     "dagger": BC,
     "hg_dagger": BC,
+    "iql": IQL,
 }
 """`sac` is `rlpd` without demonstrations: the same networks, every batch from the robot's own experience. DAgger (Ross
 et al., 2011) and HG-DAgger (Kelly et al., 2019) clone, too: what they clone grows (`robot_rl.experience`)."""

@@ -20,13 +20,12 @@ from controllers.exceptions import SettingsError
 from controllers.settings import option
 from robot_rl.agents import FrameStack, make_agent
 from robot_rl.agents.sac import SAC, critic_values
-from robot_rl.checkpoint import newest_checkpoint
+from robot_rl.checkpoint import AGENT_FILE, newest_checkpoint
 from robot_rl.config import RunConfig
 from robot_rl.data.transition import Observation
 from robot_rl.exceptions import ConfigError, DataError
 from robot_rl.interveners.experts import Expert
 from robot_rl.interveners.rule import Rule
-from robot_rl.learner import AGENT_FILE
 from robot_rl.nets.pytree import from_named_leaves
 from robot_rl.runs import RunFolder
 from robot_rl.spaces import describe, differences

@@ -112,8 +112,8 @@ class LearnerNode:
     def finish(self) -> None:
         """Learn what is due: a lockstep run ends with the same weights whenever the end was noticed."""
         self._intake.finish()
-        cloning = self._host.config.agent == "bc"  # its one block is the whole of it
-        while (self._host.lockstep or cloning) and self._learner.ready():
+        # an offline agent's blocks are the whole of it
+        while (self._host.lockstep or self._learner.offline) and self._learner.ready():
             self._learn_block()
 
     def close(self) -> None:

@@ -3,9 +3,9 @@ import shutil
 import numpy as np
 import pytest
 
-from robot_rl.checkpoint import MANIFEST, checkpoint_names
+from robot_rl.checkpoint import AGENT_FILE, MANIFEST, checkpoint_names
 from robot_rl.exceptions import ConfigError
-from robot_rl.learner import AGENT_FILE, Learner
+from robot_rl.learner import Learner
 from robot_rl.resume import resume
 from tests.robot_rl.learning import run_config, transition
 from tests.robot_rl.test_learner import contents, work

@@ -7,11 +7,10 @@ import pytest
 
 import tasks
 from robot_rl.agents import make_agent
-from robot_rl.checkpoint import save_checkpoint
+from robot_rl.checkpoint import POLICY_FILE, save_checkpoint
 from robot_rl.config import effective
 from robot_rl.data.journal import read_journal
 from robot_rl.exceptions import DataError
-from robot_rl.learner import POLICY_FILE
 from robot_rl.metrics import MetricsWriter, read_metrics
 from robot_rl.runs import RunFolder
 from robot_rl.training import (

@@ -158,6 +158,14 @@ class Replay:
         for position in at[mine]:
             self._judge(int(position), label.episode)
 
+    def returns(self) -> NDArray[np.float32]:
+        """Of each transition that may be drawn, by age: the sum of the rewards of its episode that are held."""
+        at = self._positions(np.arange(len(self)))
+        episode, reward = self._columns["episode"][at], self._columns["reward"][at]
+        _, place = np.unique(episode, return_inverse=True)
+        totals: NDArray[np.float32] = np.bincount(place, reward).astype(np.float32)
+        return totals[place]
+
     def gather(self, index: NDArray[np.int64]) -> Batch:
         """Transitions by age, 0 the oldest that may be drawn; index may have any shape."""
         index = np.asarray(index)

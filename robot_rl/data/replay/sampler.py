@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robot_rl.data.replay.batch import Batch, empty_batch
 from robot_rl.data.replay.replay import Replay
@@ -15,11 +16,16 @@ class Sampler:
 
     sources: replays of the same observations and actions, and their weights, by name; what rounding leaves goes to
     the last. Reproducible: it owns its random state, `rng`.
+
+    temperature: above 0, a step of an episode of return G is drawn exp((G - least) / (most - least) / temperature)
+    times as often as one of the least (Hong et al., 2023, arXiv 2310.04413); for replays that do not change any more.
     """
 
-    def __init__(self, sources: Mapping[str, tuple[Replay, float]], seed: int) -> None:
+    def __init__(self, sources: Mapping[str, tuple[Replay, float]], seed: int, temperature: float = 0.0) -> None:
         self.sources = dict(sources)
         self.rng = np.random.default_rng(seed)
+        self._temperature = temperature
+        self._up_to: dict[int, NDArray[np.float64]] = {}  # of each replay, by number of its place, sums of weights
 
     def __bool__(self) -> bool:
         """Whether there is anything to draw: all that was held may have been discarded."""
@@ -38,11 +44,29 @@ class Sampler:
         out = empty_batch(filled[0][0].seen, filled[0][0].action_dim, (slices, batch))
         first = 0
         for (replay, _), last in zip(filled, bounds, strict=True):
-            index = self.rng.integers(len(replay), size=(slices, last - first))
+            index = self._draw(replay, (slices, last - first))
             for number in range(slices):
                 replay.fill(_part(out, number, first, last), index[number])
             first = last
         return out
+
+    def _draw(self, replay: Replay, size: tuple[int, int]) -> NDArray[np.int64]:
+        """Ages of transitions."""
+        if self._temperature == 0:
+            return self.rng.integers(len(replay), size=size)
+        up_to = self._up_to.get(id(replay))
+        if up_to is None or len(up_to) != len(replay):
+            up_to = self._up_to[id(replay)] = np.cumsum(return_weights(replay.returns(), self._temperature))
+        return np.searchsorted(up_to, self.rng.random(size) * up_to[-1], side="right")
+
+
+def return_weights(returns: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
+    """How often each of several transitions is drawn, by the return of its episode; the best ones 1."""
+    span = float(np.ptp(returns))
+    if span == 0:
+        return np.ones(len(returns))
+    weights: NDArray[np.float64] = np.exp((returns.astype(np.float64) - returns.max()) / span / temperature)
+    return weights
 
 
 def _part(batch: Batch, number: int, first: int, last: int) -> Batch:

@@ -8,13 +8,13 @@ from robot_rl.exceptions import ConfigError
 from tests.robot_rl.learning import SMALL, transition
 
 
-@pytest.mark.parametrize("name", ["rlpd", "sac", "bc", "dagger", "hg_dagger"])
+@pytest.mark.parametrize("name", ["rlpd", "sac", "bc", "dagger", "hg_dagger", "iql"])
 def test_every_agent_is_an_agent(name):
     assert isinstance(make_agent(name, SMALL, transition().observation, 2, 0), Agent)
 
 
 def test_an_unknown_name_lists_the_choices():
-    with pytest.raises(ConfigError, match="'ppo'; choose one of bc, dagger, hg_dagger, rlpd, sac"):
+    with pytest.raises(ConfigError, match="'ppo'; choose one of bc, dagger, hg_dagger, iql, rlpd, sac"):
         make_agent("ppo", SMALL, transition().observation, 2, 0)
 
 

@@ -1,0 +1,80 @@
+"""What the steps of a set are worth to an agent that learns from nothing else."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterator
+
+from robot_rl.config import LearnerConfig
+from robot_rl.data.beside import read_labels
+from robot_rl.data.formats.experience import Experience
+from robot_rl.data.label import HUMAN, Label, Labels, Record
+from robot_rl.data.transition import Transition
+from robot_rl.exceptions import DataError
+
+RECORDED = "task"
+"""The reward that the set holds."""
+CONSTANT = "constant"
+"""Every step is worth nothing: what an agent still learns from that, it does not owe to a reward."""
+RANGE = 1000.0
+"""Of returns, where rewards are scaled (IQL's authors, for locomotion)."""
+
+
+class Worth:
+    """The records of a set, each step with its reward as `reward` has it: `task`, `constant`, or a source of labels.
+
+    A person's labels stand above every other's, but `constant`'s; what is discarded stays so.
+    DataError: labels of that source do not lie beside the set, or not of all its steps.
+    """
+
+    def __init__(self, experience: Experience, reward: str, settings: LearnerConfig) -> None:
+        self._experience, self._reward = experience, reward
+        self._labels = self._judgement()
+        self._scale = RANGE / self._span() if settings.reward_scaling else 1.0
+        self._shift = settings.reward_shift
+
+    def __len__(self) -> int:
+        return self._experience.records
+
+    def __iter__(self) -> Iterator[Record]:
+        for reader in self._experience.readers:
+            for record in reader.records():
+                if isinstance(record, Transition):
+                    yield dataclasses.replace(record, reward=self._scale * self._worth(record) + self._shift)
+                elif record.kind != "reward":
+                    yield record
+
+    def _judgement(self) -> Labels:
+        """The labels that count."""
+        if self._reward in (RECORDED, CONSTANT):
+            return self._experience.judgement()
+        given = list(read_labels(self._experience.path, self._reward))
+        self._refuse_holes(given)
+        found = Labels()
+        for label in (*self._experience.labels, *given):
+            if label.source in (HUMAN, self._reward) or label.kind != "reward":
+                found.add(label)
+        return found
+
+    def _refuse_holes(self, labels: list[Label]) -> None:
+        judged = {(label.episode, label.step) for label in labels if label.kind == "reward"}
+        steps = [(step.episode, step.step) for step in self._experience.steps(packed=True)]
+        if missing := [place for place in steps if place not in judged]:
+            episode, step = missing[0]
+            raise DataError(
+                f"{len(missing):,} of {len(steps):,} steps of {self._experience.path} have no reward of "
+                f"'{self._reward}' (step {step} of episode {episode}, for one); relabel the set anew"
+            )
+
+    def _worth(self, step: Transition) -> float:
+        if self._reward == CONSTANT:
+            return 0.0
+        return self._labels.reward(step.episode, step.step, step.reward)
+
+    def _span(self) -> float:
+        """From the least return of an episode to the greatest; 1 where they are alike."""
+        totals: dict[str, float] = defaultdict(float)
+        for step in self._experience.steps(packed=True):
+            totals[step.episode] += self._worth(step)
+        return max(totals.values(), default=0.0) - min(totals.values(), default=0.0) or 1.0

@@ -1,0 +1,108 @@
+import json
+
+import numpy as np
+import pytest
+
+from robot_rl.cli import main
+from robot_rl.data.beside import Judgement, write_labels
+from robot_rl.data.formats.experience import open_experience
+from robot_rl.data.journal import Journal
+from robot_rl.runs import RunFolder
+from tests.robot_rl.data import episodes
+
+QUICK = ("--learner.hidden", "16,16", "--learner.batch", "16", "--learner.offline-steps", "40")
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """Somebody's records, of a task that is not here."""
+    with Journal(tmp_path / "set", episodes.schema(task="theirs/lift"), sync=False) as journal:
+        for step in episodes.stream(32):
+            journal.append(step)
+    return tmp_path / "set"
+
+
+@pytest.fixture(scope="module")
+def pendulum(tmp_path_factory):
+    """A run of somebody's environment: 60 steps at random."""
+    folder = tmp_path_factory.mktemp("runs") / "sac"
+    command = ["train", "gym:Pendulum-v1", "--run", str(folder), "--steps", "60", "--learner.start", "1000"]
+    assert main([*command, "--learner.hidden", "16,16"]) == 0
+    return folder
+
+
+def said(capsys, *arguments):
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_a_run_is_learnt_from_and_the_constant_reward_stands_beside(pendulum, tmp_path, capsys):
+    options = ("--run", tmp_path / "iql", "--episodes", "2", "--learner.keep-every", "20", *QUICK)
+    code, out, _ = said(capsys, "offline", pendulum, *options, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert list(found) == ["dataset", "constant"]
+    assert found["constant"]["run"] == str(tmp_path / "iql-constant")
+    assert all(np.isfinite(result["mean_return"]) for result in found.values())
+    assert found["dataset"]["mean_return"] != found["constant"]["mean_return"]
+    assert (tmp_path / "iql" / "policies" / "step-40.safetensors").is_file()
+    config = RunFolder.open(tmp_path / "iql").config()
+    assert (config.agent, config.reward, config.demos, config.steps) == ("iql", "task", str(pendulum), 0)
+
+
+def test_it_goes_on_where_it_stopped(pendulum, tmp_path, capsys):
+    options = ("--run", tmp_path / "iql", "--episodes", "1", *QUICK)
+    assert said(capsys, "offline", pendulum, *options)[0] == 0
+    code, _, err = said(capsys, "offline", pendulum, *options)
+    assert code == 2 and "exists" in err
+    code, out, _ = said(capsys, "offline", pendulum, *options, "--resume")
+    assert code == 0 and "reward dataset" in out and "reward constant" in out
+
+
+def test_online_learning_goes_on_from_it(pendulum, tmp_path, capsys):
+    options = ("--run", tmp_path / "iql", "--episodes", "0", "--learner.critics", "2", *QUICK)
+    assert said(capsys, "offline", pendulum, *options)[0] == 0
+    command = ("train", "gym:Pendulum-v1", "--run", tmp_path / "on", "--steps", "30", "--initial", tmp_path / "iql")
+    small = ("--learner.start", "10", "--learner.hidden", "16,16", "--learner.random-steps", "0")
+    assert said(capsys, *command, *small)[0] == 0
+    code, _, err = said(capsys, *command[:3], tmp_path / "off", *command[4:], "--learner.hidden", "8,8")
+    assert code == 2 and "whose networks are others" in err
+
+
+def test_labels_beside_the_set_are_a_reward(recorded, tmp_path, capsys):
+    experience = open_experience(recorded)
+    write_labels(experience, "vlm", [Judgement(s.episode, s.step, float(s.step)) for s in experience.steps()])
+    code, out, _ = said(capsys, "offline", recorded, "--reward", "vlm", "--run", tmp_path / "run", *QUICK)
+    assert code == 0 and "reward vlm" in out and "its environment is not here" in out
+
+
+def test_cloning_needs_no_control(recorded, tmp_path, capsys):
+    bc = ("--agent", "bc", "--learner.bc-steps", "20", "--learner.hidden", "16,16")
+    code, out, _ = said(capsys, "offline", recorded, *bc, "--run", tmp_path / "run")
+    assert code == 0 and "constant" not in out
+
+
+def test_a_dry_run_says_what_it_would_do(recorded, tmp_path, capsys):
+    code, out, _ = said(capsys, "offline", recorded, "--run", tmp_path / "run", "--dry-run")
+    assert code == 0 and "iql with the reward of constant" in out and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--agent", "sac"), "--agent is sac, but only bc and iql learn offline"),
+        (("--agent", "bc", "--reward", "vlm"), "agent bc looks at no reward"),
+        (("--reward", "vlm"), "no labels of 'vlm' lie beside"),
+        (("--learner.expectile", "2"), "learner.expectile is 2.0, but must be from 0 to 1"),
+        (("--episodes", "-1"), "--episodes is -1"),
+    ],
+)
+def test_mistakes_are_one_sentence(recorded, capsys, options, sentence):
+    code, _, err = said(capsys, "offline", recorded, *options)
+    assert code == 2 and sentence in err and "Traceback" not in err
+
+
+def test_nothing_recorded_is_one_sentence(tmp_path, capsys):
+    code, _, err = said(capsys, "offline", tmp_path / "nothing")
+    assert code == 2 and "does not exist; name a run, a journal" in err
