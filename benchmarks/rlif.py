@@ -64,7 +64,7 @@ HOPPER = (
 )  # fmt: skip
 """Smaller than the paper's ten critics of 256 x 3 and UTD 15: what one core learns in minutes."""
 STUDIES = (
-    Study("peg_insert", "success_rate", "success", 9000, 1500, 100, 5, 4800, 100, (0.4, 1.0)),
+    Study("peg_insert", "success_rate", "success", 9000, 1500, 100, 5, 4800, 50, (0.4, 1.0)),
     Study("gym:Hopper-v5", "mean_return", "return", 50_000, 10_000, 10, 3, 75_000, 2_500, (0.4, 1.0), HOPPER,
           ("--learner.hidden", "128,128"), teacher_seed=1),
 )  # fmt: skip

@@ -50,6 +50,8 @@ def add_offline(part: Parser) -> None:
 def offline(options: argparse.Namespace) -> int:
     """`robot-rl offline DATASET`: the run, and for IQL the same with a constant reward; both evaluated."""
     from robot_rl.data.formats.experience import open_experience
+    from robot_rl.nets.observation import ObservationSpec
+    from robot_rl.problem import problem_of
 
     experience = open_experience(options.dataset)
     if options.episodes < 0:
@@ -58,6 +60,7 @@ def offline(options: argparse.Namespace) -> int:
     run = config.run or Path("runs") / (
         f"{experience.schema.task.replace(':', '-')}-{config.agent}-{time.strftime('%Y%m%d-%H%M%S')}-seed{config.seed}"
     )
+    ObservationSpec.of(problem_of(config).example)  # refuses what no network can see
     Worth(experience, config.reward, config.learner)  # refuses a reward that is not there
     runs = {_shown(config.reward): dataclasses.replace(config, run=run)}
     if config.agent == "iql" and config.reward != CONSTANT:

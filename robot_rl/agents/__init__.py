@@ -9,9 +9,9 @@ from robot_rl.agents.grasp import GraspSAC
 from robot_rl.agents.iql import IQL
 from robot_rl.agents.policy import Policy, policy_from_bytes
 from robot_rl.agents.sac import SAC
-from robot_rl.config import LearnerConfig, validate_learner
 from robot_rl.data.transition import Observation
 from robot_rl.exceptions import ConfigError
+from robot_rl.learner_config import LearnerConfig, validate_learner
 from robot_rl.nets.observation import ObservationSpec
 from tasks.spec import GripperSpec
 

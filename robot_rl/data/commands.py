@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from robot_rl.data.judging import add_judging
 from robot_rl.exceptions import ConfigError, DataError
 from robot_rl.options import Parser
 
@@ -43,6 +44,8 @@ def add_data(data: Parser) -> None:
     part.add_argument("path", type=Path, metavar="PATH", help="run, journal, demonstrations, or foreign data")
     part.add_argument("--strict", action="store_true", help="exit status 1 for warnings too")
     _json(part)
+
+    add_judging(command)
 
     part = command("export", "PATH DIR", export, "write a run or a set in another format")
     part.add_argument("path", type=Path, metavar="PATH", help="run, journal or demonstrations")

@@ -45,6 +45,10 @@ class Worth:
                 elif record.kind != "reward":
                     yield record
 
+    def steps(self, packed: bool = False) -> Iterator[tuple[Transition, float]]:
+        """Every step with its reward, before any scaling. packed: no picture is decoded."""
+        return ((step, self._worth(step)) for step in self._experience.steps(packed=packed))
+
     def _judgement(self) -> Labels:
         """The labels that count."""
         if self._reward in (RECORDED, CONSTANT):
@@ -75,6 +79,6 @@ class Worth:
     def _span(self) -> float:
         """From the least return of an episode to the greatest; 1 where they are alike."""
         totals: dict[str, float] = defaultdict(float)
-        for step in self._experience.steps(packed=True):
-            totals[step.episode] += self._worth(step)
+        for step, reward in self.steps(packed=True):
+            totals[step.episode] += reward
         return max(totals.values(), default=0.0) - min(totals.values(), default=0.0) or 1.0

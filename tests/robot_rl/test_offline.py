@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ from robot_rl.cli import main
 from robot_rl.data.beside import Judgement, write_labels
 from robot_rl.data.formats.experience import open_experience
 from robot_rl.data.journal import Journal
+from robot_rl.data.schema import Schema
 from robot_rl.runs import RunFolder
 from tests.robot_rl.data import episodes
 
@@ -16,9 +18,16 @@ QUICK = ("--learner.hidden", "16,16", "--learner.batch", "16", "--learner.offlin
 @pytest.fixture
 def recorded(tmp_path):
     """Somebody's records, of a task that is not here."""
-    with Journal(tmp_path / "set", episodes.schema(task="theirs/lift"), sync=False) as journal:
+
+    def seen(observation):
+        return {"tool_position": observation["tool_position"]}
+
+    first = next(episodes.stream(1))
+    form = Schema.from_example("theirs/lift", seen(first.observation), episodes.ACTIONS)
+    with Journal(tmp_path / "set", form, sync=False) as journal:
         for step in episodes.stream(32):
-            journal.append(step)
+            after = seen(step.next_observation)
+            journal.append(dataclasses.replace(step, observation=seen(step.observation), next_observation=after))
     return tmp_path / "set"
 
 
@@ -101,6 +110,15 @@ def test_a_dry_run_says_what_it_would_do(recorded, tmp_path, capsys):
 def test_mistakes_are_one_sentence(recorded, capsys, options, sentence):
     code, _, err = said(capsys, "offline", recorded, *options)
     assert code == 2 and sentence in err and "Traceback" not in err
+
+
+def test_what_no_network_can_see_is_refused_before_anything_is_written(tmp_path, capsys):
+    with Journal(tmp_path / "set", episodes.schema(task="theirs/lift"), sync=False) as journal:
+        for step in episodes.stream(8):
+            journal.append(step)
+    code, _, err = said(capsys, "offline", tmp_path / "set", "--run", tmp_path / "run")
+    assert code == 2 and "observation 'sim/cube' is float32 of shape (2, 3)" in err
+    assert not (tmp_path / "run").exists()
 
 
 def test_nothing_recorded_is_one_sentence(tmp_path, capsys):

@@ -18,7 +18,7 @@ class Sampler:
     the last. Reproducible: it owns its random state, `rng`.
 
     temperature: above 0, a step of an episode of return G is drawn exp((G - least) / (most - least) / temperature)
-    times as often as one of the least (Hong et al., 2023, arXiv 2310.04413); for replays that do not change any more.
+    times as often as one of the least (Hong et al., 2023, arXiv 2306.13085); for replays that do not change any more.
     """
 
     def __init__(self, sources: Mapping[str, tuple[Replay, float]], seed: int, temperature: float = 0.0) -> None:

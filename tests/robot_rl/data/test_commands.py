@@ -9,7 +9,7 @@ from robot_rl.data.label import Label
 from tests.robot_rl.data import episodes
 from tests.robot_rl.data.formats import samples
 
-COMMANDS = ["info", "verify", "export", "import", "merge", "trim"]
+COMMANDS = ["info", "verify", "audit", "export", "import", "merge", "trim"]
 
 
 @pytest.fixture(autouse=True)
