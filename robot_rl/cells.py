@@ -59,6 +59,10 @@ def reward_of(config: RunConfig) -> RewardModel:
     from robot_rl.rewards import HumanReward, TaskReward
 
     task = task_of(config)
+    if config.reward == "classifier" and config.reward_model is not None:
+        from robot_rl.rewards.classifier.reward import open_classifier
+
+        return open_classifier(config.reward_model, task.name, config.backbone_id, config.reward_frames)
     measured = config.robot == "twin" or not needs_simulator(task.reward, task)
     return TaskReward(task) if measured and config.reward != "human" else HumanReward()
 

@@ -51,8 +51,10 @@ class RunConfig:
     crops: int = option(4, "for features: how many variations of each frame are kept, the frame itself first")
     backbone_id: str = option("", "for features: which weights; found when a run begins, and checked from then on")
     reward: str = option(
-        "task", "task, intervention (RLIF: -1 for making somebody take over), human: the operator alone; offline more"
+        "task", "task, intervention (RLIF: -1 for a takeover), human (the operator alone), classifier; offline more"
     )
+    reward_model: Path | None = option(None, "for --reward classifier: the folder of `robot-rl classifier train`")
+    reward_frames: int = option(1, "for --reward classifier: frames in a row that must show success")
     teleop: str = option("none", "what a person takes over with: " + "|".join(DEVICES) + "; several: the first wins")
     teleop_file: Path | None = option(None, "the device's settings: axes, scales, buttons; its own unless given")
     intervener: str = option("none", "a rule that takes over in a person's stead, for studies in simulation")
@@ -83,7 +85,7 @@ CLONING = ("dagger", "hg_dagger")
 
 OFFLINE = ("bc", "iql")
 """Agents that learn from what was recorded before, and from nothing else."""
-REWARDS = ("task", "intervention", "human")
+REWARDS = ("task", "intervention", "human", "classifier")
 """Rewards of runs that act. Those that learn offline may have `constant`, and any source of labels beside the set."""
 
 NOT_SAVED = ("run", "resume")
@@ -168,6 +170,8 @@ def validate(config: RunConfig) -> None:
         )
     if config.agent not in OFFLINE and config.reward not in REWARDS:
         raise ConfigError(f"reward is {config.reward!r}; {settings.suggest(config.reward, REWARDS)}.")
+    if config.reward == "classifier" and config.agent not in OFFLINE:
+        _validate_classifier(config)
     if config.initial is not None and not config.initial.is_dir():
         raise ConfigError(f"initial is {config.initial}, which is no run's folder; name one.")
     check_range("seed", config.seed, 0, 2**32 - 1)
@@ -177,6 +181,17 @@ def validate(config: RunConfig) -> None:
         raise ConfigError(f"demos is {config.demos!r}, which is neither a number nor a path that exists.")
     _validate_imported(config)
     _validate_people(config)
+
+
+def _validate_classifier(config: RunConfig) -> None:
+    """Refuse a run whose judge would see nothing. Raises `ConfigError`."""
+    if config.reward_model is None or not config.reward_model.is_dir():
+        raise ConfigError(
+            f"reward is classifier, but reward_model is {config.reward_model}; name one with --reward-model DIR."
+        )
+    if config.obs != "features":
+        raise ConfigError(f"reward is classifier, but obs is {config.obs}; a classifier needs --obs features.")
+    check_range("reward_frames", config.reward_frames, 1, 100)
 
 
 def _validate_people(config: RunConfig) -> None:

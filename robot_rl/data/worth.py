@@ -63,7 +63,9 @@ class Worth:
 
     def _refuse_holes(self, labels: list[Label]) -> None:
         judged = {(label.episode, label.step) for label in labels if label.kind == "reward"}
+        own = self._experience.judgement()
         steps = [(step.episode, step.step) for step in self._experience.steps(packed=True)]
+        steps = [place for place in steps if not own.discarded(*place)]
         if missing := [place for place in steps if place not in judged]:
             episode, step = missing[0]
             raise DataError(

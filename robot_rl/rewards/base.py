@@ -10,10 +10,14 @@ from controllers.interface import Reading
 
 @dataclass(frozen=True)
 class RewardResult:
-    """The judgement of one reading: `value` of the step that led to it, and whether the task succeeded."""
+    """The judgement of one reading: `value` of the step that led to it, and whether the task succeeded.
+
+    probability: of success, where the model has one.
+    """
 
     value: float
     success: bool
+    probability: float | None = None
 
 
 class RewardModel(Protocol):

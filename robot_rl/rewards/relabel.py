@@ -1,0 +1,35 @@
+"""What a reward model says of experience that was recorded before it was there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from robot_rl.data.beside import Judgement
+from robot_rl.data.formats.experience import Experience
+from robot_rl.exceptions import ConfigError
+
+MODELS = ("classifier",)
+
+
+def judge(experience: Experience, reward: str, model: Path) -> tuple[list[Judgement], str]:
+    """A reward for every step, and a sentence on them. Raises `ConfigError`, `DataError`."""
+    if reward not in MODELS:
+        raise ConfigError(f"--reward is {reward!r}, but only {', '.join(MODELS)} can judge what is recorded.")
+    return _by_classifier(experience, model)
+
+
+def _by_classifier(experience: Experience, model: Path) -> tuple[list[Judgement], str]:
+    """1 where a frame shows success, else 0."""
+    from robot_rl.rewards.classifier.command import all_frames
+    from robot_rl.rewards.classifier.model import load_classifier
+
+    classifier = load_classifier(model)
+    frames = all_frames(experience, classifier)
+    probability = classifier.probability({name: maps[:, 0] for name, maps in frames.maps.items()})
+    called = probability >= classifier.threshold
+    judged = [
+        Judgement(episode, step, float(success)) for (episode, step), success in zip(frames.place, called, strict=True)
+    ]
+    return judged, f"{int(np.sum(called)):,} of {len(judged):,} frames show success"
