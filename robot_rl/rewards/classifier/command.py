@@ -63,7 +63,7 @@ def train(options: argparse.Namespace) -> int:
     frames, classes, task, backbone = _read(options.sets, config)
     config = dataclasses.replace(config, backbone=backbone)
     began = time.monotonic()
-    with bar("training", config.epochs * -(-len(frames) // config.batch)) as tell:
+    with bar("training", config.steps) as tell:
         trained = fit(frames, classes, config, task, tell)
     with whole(options.out) as folder:
         trained.classifier.save(folder)

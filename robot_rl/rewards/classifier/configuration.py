@@ -18,7 +18,7 @@ class ClassifierConfig:
     held_out: float = option(0.3, "part of the episodes that is not trained on: half calibrates, half is reported on")
     false_positives: float = option(0.005, "rate of false positives that the threshold is chosen for")
     hidden: int = option(64, "numbers that each camera's features become")
-    epochs: int = option(80, "times that every frame is seen")
+    steps: int = option(1500, "gradient steps")
     batch: int = option(64, "frames in a step")
     learning_rate: float = option(1e-3, "step size of AdamW")
     weight_decay: float = option(0.05, "of AdamW")
@@ -29,7 +29,7 @@ class ClassifierConfig:
 
 def validate(config: ClassifierConfig) -> None:
     """Raise `ConfigError` for what cannot work."""
-    for name in ("hold", "hidden", "epochs", "batch"):
+    for name in ("hold", "hidden", "steps", "batch"):
         if getattr(config, name) < 1:
             raise ConfigError(f"--{name} is {getattr(config, name)}, but must be at least 1.")
     if config.margin < 0:

@@ -126,13 +126,12 @@ def fit(frames: Frames, classes: Sequence[str], config: ClassifierConfig, tell: 
     sizes = {name: int(np.prod(maps.shape[2:])) for name, maps in frames.maps.items()}
     head = Head(sizes, len(classes), config.hidden, config.dropout)
     optimiser = torch.optim.AdamW(head.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-    steps = config.epochs * -(-len(frames) // config.batch)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.steps)
     chances = (1 / counts)[frames.label]
     chances /= chances.sum()
     loss_of = nn.CrossEntropyLoss(label_smoothing=0.01)
     head.train()
-    for step in range(steps):
+    for step in range(config.steps):
         index = rng.choice(len(frames), config.batch, p=chances)
         batch = {name: _flat(_crops(maps, index, rng)) for name, maps in frames.maps.items()}
         loss = loss_of(head(batch), torch.from_numpy(frames.label[index]))
@@ -145,9 +144,17 @@ def fit(frames: Frames, classes: Sequence[str], config: ClassifierConfig, tell: 
 
 
 def calibrate(logits: Logits, label: NDArray[np.int64]) -> float:
-    """The temperature that makes held-out labels most likely (Guo et al., 2017, arXiv 1706.04599)."""
+    """The temperature that makes held-out labels most likely (Guo et al., 2017, arXiv 1706.04599).
+
+    Of n labels of a class one more in n + 2 might have been wrong (Platt, 1999): frames that are told apart without an
+    error give no certainty.
+    """
+    counts = np.bincount(label, minlength=logits.shape[-1])
+    sure = ((counts + 1) / (counts + 2))[label][:, None]
+    wanted = np.full(logits.shape, (1 - sure) / (logits.shape[-1] - 1))
+    np.put_along_axis(wanted, label[:, None], sure, axis=1)
     candidates = np.geomspace(COLDEST, HOTTEST, 200)
-    losses = [-np.log(softmax(logits / t)[np.arange(len(label)), label] + 1e-12).mean() for t in candidates]
+    losses = [-(wanted * np.log(softmax(logits / t) + 1e-12)).sum(-1).mean() for t in candidates]
     return float(candidates[int(np.argmin(losses))])
 
 
@@ -157,7 +164,7 @@ def choose_threshold(probability: NDArray[np.float32], success: NDArray[np.bool_
     In logits it lies midway between the negative that must stay below and the lowest of the positives above, but for
     one in twenty of them: so a set that is told apart without an error leaves room on both sides.
     """
-    odds = np.log(np.clip(probability, 1e-9, 1 - 1e-9)) - np.log1p(-np.clip(probability, 1e-9, 1 - 1e-9))
+    odds = log_odds(probability)
     negatives = np.sort(odds[~success])[::-1]
     barrier = negatives[min(int(rate * len(negatives)), len(negatives) - 1)]
     above = np.sort(odds[success & (odds > barrier)])
@@ -165,6 +172,13 @@ def choose_threshold(probability: NDArray[np.float32], success: NDArray[np.bool_
         return float(1 / (1 + np.exp(-(barrier + 1.0))))
     middle = (barrier + above[len(above) // 20]) / 2
     return float(1 / (1 + np.exp(-middle)))
+
+
+def log_odds(probability: NDArray[Any]) -> NDArray[np.float64]:
+    """log(p / (1 - p)), bounded."""
+    p = np.clip(probability.astype(np.float64), 1e-6, 1 - 1e-6)
+    odds: NDArray[np.float64] = np.log(p) - np.log1p(-p)
+    return odds
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from robot_rl.curves import BLUE, GREY, STYLE
 from robot_rl.rewards.classifier.data import SUCCESS, Frames, Picture
+from robot_rl.rewards.classifier.model import log_odds
 from robot_rl.rewards.classifier.training import Trained, roc
 
 WORST = 12
@@ -90,8 +91,7 @@ def _draw(probability: NDArray[Any], success: NDArray[np.bool_], about: Mapping[
 
 def frames_near(probability: NDArray[np.float32], threshold: float, count: int, frames: Frames) -> NDArray[np.int64]:
     """The `count` frames whose log odds are nearest to the threshold's, no two of them neighbours in an episode."""
-    clipped = np.clip(probability.astype(np.float64), 1e-6, 1 - 1e-6)
-    distance = np.abs(np.log(clipped / (1 - clipped)) - np.log(threshold / (1 - threshold)))
+    distance = np.abs(log_odds(probability) - log_odds(np.array(threshold)))
     chosen: list[int] = []
     taken: set[tuple[str, int]] = set()
     for index in np.argsort(distance, kind="stable"):
