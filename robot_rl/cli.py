@@ -32,6 +32,7 @@ from robot_rl.offline import add_offline
 from robot_rl.options import Parser, add_run_options, given, parse
 from robot_rl.perception.command import add_pretrain
 from robot_rl.rewards.classifier.command import add_classifier
+from robot_rl.rewards.preference.command import add_preferences
 from robot_rl.runs import RunFolder, default_path, refuse_existing
 from robot_rl.sinks import check_sink
 from robot_rl.terminal import check_terminal
@@ -113,6 +114,9 @@ def _add_learning(command: Callable[[str, str, Any, str], Parser]) -> None:
 
     what = "train a success classifier on pictures, and look at what it is least sure of"
     add_classifier(command("classifier", "COMMAND", lambda options: 0, what))
+
+    what = "compare moments, or have them compared, and learn a reward from that"
+    add_preferences(command("preferences", "COMMAND", lambda options: 0, what))
 
     add_pretrain(command("pretrain", "--out FILE", lambda options: 0, "train our own image backbone on the twin"))
 

@@ -21,7 +21,7 @@ def add_judging(command: Callable[[str, str, Callable[[argparse.Namespace], int]
 
     part = command("relabel", "PATH", relabel, "let a reward model judge recorded experience; its labels lie beside it")
     part.add_argument("path", type=Path, metavar="PATH", help="run, journal or demonstrations")
-    part.add_argument("--reward", required=True, metavar="SOURCE", help="what judges: classifier")
+    part.add_argument("--reward", required=True, metavar="SOURCE", help="what judges: classifier, preference")
     part.add_argument("--model", type=Path, required=True, metavar="DIR", help="the trained model")
     part.add_argument("--name", metavar="NAME", help="what the labels' source is called (as --reward)")
     part.add_argument("--dry-run", action="store_true", help="judge, say what would be written, and stop")

@@ -1,0 +1,1 @@
+"""A reward learnt from comparisons, by a person or a vision-language model: which is nearer the goal."""

@@ -1,0 +1,212 @@
+"""`robot-rl preferences label` and `fit`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from robot_rl.exceptions import ConfigError, DataError, RobotRLError
+from robot_rl.options import Parser, add_fields
+from robot_rl.rewards.preference.configuration import LabelConfig, RewardConfig, validate_label, validate_reward
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from robot_rl.rewards.classifier.data import Frames
+
+INTERRUPTED = 130
+BACKBONE = "compact"
+
+
+def add_preferences(preferences: Parser) -> None:
+    """Give `robot-rl preferences` its commands."""
+    preferences.set_defaults(command=lambda options: _help(preferences))
+    commands = preferences.add_subparsers(metavar="COMMAND", prog="robot-rl preferences")
+
+    def command(name: str, operand: str, function: Callable[[argparse.Namespace], int], text: str) -> Parser:
+        usage = f"robot-rl preferences {name} {operand} [options]"
+        part: Parser = commands.add_parser(name, usage=usage, help=text, description=text[0].upper() + text[1:] + ".")
+        part.set_defaults(command=function)
+        preferences.parts[name] = part
+        part.add_argument("set", type=Path, metavar="SET", help="a run, journal or set recorded with --obs pixels")
+        return part
+
+    what = "ask a vision-language model, or a person, which of two moments is nearer the goal"
+    part = command("label", "SET --out DIR --task SENTENCE", label, what)
+    part.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="for the answers; goes on with what is there"
+    )
+    part.add_argument("--reward", type=Path, metavar="DIR", help="for --pick disagreement: a fitted reward")
+    part.add_argument(
+        "--port", type=int, default=0, metavar="N", help="human: of the page on this machine (any free one)"
+    )
+    part.add_argument("--dry-run", action="store_true", help="say what would be asked and what it would cost, and stop")
+    add_fields(part, LabelConfig, [item.name for item in dataclasses.fields(LabelConfig)])
+
+    part = command("fit", "SET --labels DIR --out DIR", fit, "learn a reward from comparisons")
+    part.add_argument("--labels", type=Path, required=True, metavar="DIR", help="what `label` wrote")
+    part.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for the reward")
+    add_fields(part, RewardConfig, [item.name for item in dataclasses.fields(RewardConfig)])
+
+
+def label(options: argparse.Namespace) -> int:
+    """`robot-rl preferences label SET`."""
+    from robot_rl.commands import interruptible
+    from robot_rl.data.progress import bar
+    from robot_rl.rewards.preference import clips
+    from robot_rl.rewards.preference.labelling import drawn
+    from robot_rl.rewards.preference.labelling import label as compare
+    from robot_rl.rewards.preference.store import counts, read_preferences
+
+    config = LabelConfig(**_given(options, LabelConfig))
+    validate_label(config)
+    _same_question(options.out, config)
+    frames = read(options.set)
+    clips.check_camera(frames, config.camera)
+    pairs = drawn(frames, config, _values(options.reward, frames, config))
+    known = {(one.first, one.second) for one in read_preferences(options.out)}
+    left = sum((frames.place[a], frames.place[b]) not in known for a, b in pairs.tolist())
+    _announce(frames, config, left)
+    if options.dry_run:
+        print("nothing was asked or written: this is a dry run")
+        return 0
+    _write_about(options.out, config)
+    with interruptible() as stopped, _judge(config, options, left, stopped.is_set) as judge:
+        try:
+            with bar("comparing", len(pairs)) as tell:
+                found = compare(frames, config, judge, options.out, pairs, tell, stopped.is_set)
+        except RobotRLError as error:
+            print(f"{len(read_preferences(options.out)):,} comparisons are kept in {options.out}")
+            raise error
+    by_status = counts(found)
+    print(", ".join(f"{count:,} {status}" for status, count in by_status.items()) + f": {options.out}")
+    if stopped.is_set():
+        print("stopped; the same command goes on")
+        return INTERRUPTED
+    print(f"learn a reward from them: robot-rl preferences fit {options.set} --labels {options.out} --out DIR")
+    return 0
+
+
+def _announce(frames: Frames, config: LabelConfig, left: int) -> None:
+    from robot_rl.rewards.preference.labelling import estimate
+
+    requests, cost = estimate(frames, config, left)
+    if config.judge == "human":
+        print(f"{left:,} comparisons to make")
+        return
+    price = f", some {cost:.3g} by the prices given" if config.price_in or config.price_out else ""
+    print(f"{left:,} comparisons to ask for, {requests:,} requests{price}")
+
+
+def _judge(config: LabelConfig, options: argparse.Namespace, total: int, stopped: Callable[[], bool]) -> Any:
+    """A context with the one who compares."""
+    from contextlib import nullcontext
+
+    from robot_rl.rewards.preference.chat import ChatModel
+    from robot_rl.rewards.preference.judges import VlmJudge
+    from robot_rl.rewards.preference.store import Cache
+
+    if config.judge == "human":
+        from robot_rl.rewards.preference.human import HumanJudge
+
+        judge = HumanJudge(config.task, total, options.port, stopped)
+        print(f"compare here: {judge.url}", flush=True)
+        return judge
+    if config.judge == "local":
+        from robot_rl.rewards.preference.local import LocalModel
+
+        return nullcontext(VlmJudge(LocalModel(config), config, Cache(options.out)))
+    return nullcontext(VlmJudge(ChatModel(config), config, Cache(options.out)))
+
+
+def fit(options: argparse.Namespace) -> int:
+    """`robot-rl preferences fit SET --labels DIR --out DIR`."""
+    config = RewardConfig(**_given(options, RewardConfig))
+    validate_reward(config)
+    from robot_rl.rewards.classifier.configuration import check_target
+
+    check_target(options.out)
+    from robot_rl.data.formats.experience import open_experience
+    from robot_rl.data.formats.whole import whole
+    from robot_rl.data.progress import bar
+    from robot_rl.rewards.preference.ensemble import fit as learn
+    from robot_rl.rewards.preference.store import ABOUT, read_preferences
+
+    file = options.labels / ABOUT
+    if not file.is_file():
+        raise DataError(f"{options.labels} holds no comparisons; make some with `robot-rl preferences label`")
+    length = int(json.loads(file.read_text())["length"])
+    frames, task = read(options.set), open_experience(options.set).schema.task
+    with bar("learning", config.members * config.steps) as tell:
+        reward = learn(frames, read_preferences(options.labels), length, config, task, BACKBONE, tell)
+    with whole(options.out) as folder:
+        reward.save(folder)
+        (folder / "report.json").write_text(json.dumps(reward.about, indent=1) + "\n")
+    about = reward.about
+    print(f"{about['comparisons']:,} comparisons; right on {100 * about['right']:.1f} % of those learnt from, ", end="")
+    print(f"{100 * about['right_held_out']:.1f} % of {about['held_out']} others")
+    print(f"written: {options.out}")
+    print(f"judge the set by it: robot-rl data relabel {options.set} --reward preference --model {options.out}")
+    return 0
+
+
+def read(path: Path) -> Frames:
+    """Every frame of a set, seen by our backbone where it holds pictures."""
+    from robot_rl.data.formats.experience import open_experience
+    from robot_rl.rewards.classifier.command import backbone
+    from robot_rl.rewards.classifier.configuration import ClassifierConfig
+    from robot_rl.rewards.classifier.data import cameras_are_pictures, cameras_of, read_frames
+
+    experience = open_experience(path)
+    looks = backbone(BACKBONE) if cameras_are_pictures(cameras_of(experience)) else None
+    return read_frames(experience, ClassifierConfig(), looks, every=True)
+
+
+def _values(reward: Path | None, frames: Frames, config: LabelConfig) -> NDArray[np.float32] | None:
+    if config.pick == "uniform":
+        return None
+    if reward is None:
+        raise ConfigError("--pick is disagreement, but whose? Name a fitted reward with --reward DIR.")
+    from robot_rl.rewards.preference.ensemble import load_reward
+
+    return load_reward(reward).values({name: maps[:, 0] for name, maps in frames.maps.items()})
+
+
+def _same_question(folder: Path, config: LabelConfig) -> None:
+    """Raise `ConfigError` where the folder holds answers to another question."""
+    from robot_rl.rewards.preference.store import ABOUT
+
+    file = folder / ABOUT
+    if not file.is_file():
+        return
+    before = json.loads(file.read_text())
+    for name in ("task", "length"):
+        if before.get(name) != getattr(config, name):
+            raise ConfigError(
+                f"{folder} holds answers with --{name} {before.get(name)!r}, not {getattr(config, name)!r}; "
+                "give the same, or another --out"
+            )
+
+
+def _write_about(folder: Path, config: LabelConfig) -> None:
+    from robot_rl.disk import disk_errors
+    from robot_rl.rewards.preference.store import ABOUT
+
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ABOUT).write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
+
+
+def _given(options: argparse.Namespace, cls: type) -> dict[str, Any]:
+    names = {item.name for item in dataclasses.fields(cls)}
+    return {name: value for name, value in vars(options).items() if name in names}
+
+
+def _help(parser: Parser) -> int:
+    parser.print_help()
+    return 0

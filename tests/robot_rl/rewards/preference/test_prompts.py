@@ -1,0 +1,32 @@
+import pytest
+
+from robot_rl.rewards.preference.prompts import parse_choice, parse_progress
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("0", 0), ("1", 1), ("-1", -1), (" 1.\n", 1), ("**1**", 1), ("Answer: 0", 0), ("Because of x\n\n(-1)", -1),
+        ("Preference = 1", 1), ("`0`", 0),
+        ("Image 1", None), ("I cannot tell", None), ("", None), ("2", None), ("0 or 1", None), ("1\nI hope", None),
+        ("10", None),
+    ],
+)  # fmt: skip
+def test_choices(text, answer):
+    assert parse_choice(text) == answer
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("40", 0.4),
+        ("100 %", 1.0),
+        ("Progress: 7", 0.07),
+        ("62/100", 0.62),
+        ("101", None),
+        ("about half", None),
+        ("", None),
+    ],
+)
+def test_progress(text, value):
+    assert parse_progress(text) == value
