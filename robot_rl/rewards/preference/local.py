@@ -24,7 +24,7 @@ class LocalModel:
             from transformers import AutoModelForImageTextToText, AutoProcessor
         except ImportError as error:
             raise ConfigError(
-                f"--judge local needs {error.name}: pip install 'robot_rl[perception,datasets]'"
+                f"--judge local needs {error.name or error}: pip install 'robot_rl[perception,datasets]'"
             ) from error
         try:
             self._processor: Any = AutoProcessor.from_pretrained(config.model, trust_remote_code=False)

@@ -1,25 +1,13 @@
 """Networks with random weights stand for pretrained ones, which no test may fetch; what loads them is the real code."""
 
-import subprocess
-import sys
-
 import pytest
 
 from robot_rl.exceptions import ConfigError, DataError
 
 torch = pytest.importorskip("torch")
 
-
-def _loads(module):
-    return subprocess.run([sys.executable, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
-
-
-# PyPI's torchvision does not load beside a CPU build of torch: nobody declares these operators, which nobody here calls
-OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
-if not _loads("torchvision"):
-    for operator in ("nms", "qnms"):
-        OPERATORS.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 from robot_rl.perception.backbone import fingerprint, open_backbone  # noqa: E402
+from tests.robot_rl import operators  # noqa: E402, F401
 
 PICTURES = torch.randint(0, 256, (2, 96, 128, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import random
@@ -95,36 +96,36 @@ def _picture(url: str) -> np.ndarray:
 def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            m, data = service.manners, self.rfile.read(int(self.headers["Content-Length"]))
-            time.sleep(m.slow)
+            data = self.rfile.read(int(self.headers["Content-Length"]))
+            time.sleep(service.manners.slow)
+            self._reply(*self._answered(service.manners, data))
+
+        def _answered(self, m: Manners, data: bytes) -> tuple[int, object]:
             if m.key and self.headers.get("Authorization") != f"Bearer {m.key}":
-                return self._reply(401, {"error": {"message": "Incorrect API key provided"}})
+                return 401, {"error": {"message": "Incorrect API key provided"}}
             if len(data) > m.largest:
-                return self._reply(413, {"error": {"message": "payload too large"}})
+                return 413, {"error": {"message": "payload too large"}}
             if m.statuses:
-                return self._reply(
-                    m.statuses.pop(0), {"error": {"message": "try later"}}, {"Retry-After": m.retry_after}
-                )
+                return m.statuses.pop(0), {"error": {"message": "try later"}}
             body = json.loads(data)
             service.requests.append(body)
             if self.path != "/v1/chat/completions" or body["model"] not in m.models:
-                return self._reply(404, {"error": {"message": f"no model {body['model']}"}})
+                return 404, {"error": {"message": f"no model {body['model']}"}}
             if m.malformed:
-                return self._reply(200, {"choices": []})
-            text = service.answer(body)
+                return 200, {"choices": []}
+            message = {"role": "assistant", "content": service.answer(body)}
             usage = {"prompt_tokens": 1000, "completion_tokens": 10}
-            self._reply(200, {"choices": [{"message": {"role": "assistant", "content": text}}], "usage": usage})
+            return 200, {"choices": [{"message": message}], "usage": usage}
 
-        def _reply(self, status: int, body: object, headers: dict[str, str] | None = None) -> None:
+        def _reply(self, status: int, body: object) -> None:
             data = json.dumps(body).encode()
             self.send_response(status)
-            for name, value in {"Content-Length": str(len(data)), **(headers or {})}.items():
-                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(data)))
+            if status == 429 or status >= 500:
+                self.send_header("Retry-After", service.manners.retry_after)
             self.end_headers()
-            try:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # whoever asked has given up
                 self.wfile.write(data)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # whoever asked has given up
 
         def log_message(self, format: str, *args: object) -> None:
             """Tests are quiet."""

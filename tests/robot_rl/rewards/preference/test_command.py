@@ -39,7 +39,7 @@ def test_from_pictures_to_a_reward_that_an_agent_learns_from(recorded, said, tmp
     with Service(Manners(wrong=0.05, unsure=0.15)) as service:
         code, out, err = label(said, recorded, tmp_path / "labels", service, "--pairs", "120")
         assert code == 0, err
-        assert len(service.requests) == 240  # two stages
+        assert 200 < len(service.requests) <= 240  # two stages; descriptions that are alike are decided once
     by_status = counts(read_preferences(tmp_path / "labels"))
     assert by_status["ok"] > 80 and by_status["unsure"] > 5 and "120 comparisons to ask for, 240 requests" in out
     fit = ("preferences", "fit", recorded, "--labels", tmp_path / "labels", "--out", tmp_path / "reward")
@@ -106,7 +106,6 @@ def test_a_dry_run_says_the_cost_and_asks_nothing(recorded, said, tmp_path):
         (("--camera", "front"), "no camera 'front'; it has wrist"),
         (("--length", "11"), "give a smaller --length"),
         (("--pick", "disagreement"), "Name a fitted reward with --reward"),
-        (("--judge", "local", "--model", "/nowhere"), "the model /nowhere does not load"),
     ],
 )
 def test_mistakes_are_one_sentence(recorded, said, tmp_path, options, sentence):
