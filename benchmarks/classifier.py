@@ -65,8 +65,9 @@ def fit(quick: bool) -> dict[str, Any]:
     """Train on the chosen frames; measure on held-out episodes and on all frames that were not chosen."""
     demos, naive = record(quick)
     config = ClassifierConfig()
-    read = [read_frames(open_experience(path), config) for path in (demos, naive)]
-    few = chosen(*read, np.random.default_rng(0), *((25, 75) if quick else (POSITIVES, NEGATIVES)))
+    shown, lost = (read_frames(open_experience(path), config) for path in (demos, naive))
+    positives, negatives = (25, 75) if quick else (POSITIVES, NEGATIVES)
+    few = chosen(shown, lost, np.random.default_rng(0), positives, negatives)
     began = time.monotonic()
     trained = train(few, ("other", "success"), config, TASK, lambda step: None)
     seconds = time.monotonic() - began
@@ -76,7 +77,7 @@ def fit(quick: bool) -> dict[str, Any]:
     trained.classifier.save(folder)
     write_report(trained, folder)
     used = set(few.place)
-    rest = join(read)
+    rest = join([shown, lost])
     rest = rest.take(np.array([i for i, place in enumerate(rest.place) if place not in used]))
     said = trained.classifier.probability(plain(rest))
     others = measures(said, rest.label == SUCCESS, trained.classifier.threshold)

@@ -62,9 +62,18 @@ def reward_of(config: RunConfig) -> RewardModel:
     if config.reward == "classifier" and config.reward_model is not None:
         from robot_rl.rewards.classifier.reward import open_classifier
 
-        return open_classifier(config.reward_model, task.name, config.backbone_id, config.reward_frames)
+        return open_classifier(config.reward_model, task.name, config.backbone_id)
     measured = config.robot == "twin" or not needs_simulator(task.reward, task)
     return TaskReward(task) if measured and config.reward != "human" else HumanReward()
+
+
+def enough_of(config: RunConfig, model: RewardModel) -> RewardModel:
+    """What whoever acts makes of a model that judges single moments: it alone knows where an episode begins."""
+    if config.reward_frames == 1:
+        return model
+    from robot_rl.rewards.compose import InARow
+
+    return InARow(model, config.reward_frames)
 
 
 def open_backend(
@@ -92,7 +101,7 @@ def open_env(config: RunConfig, *, seed: int | None = None, training: bool = Fal
     cameras = task.cameras if config.obs != "state" else ()
     perception = open_perception(config)
     backend = open_backend(config, task, seed=seed, cameras=cameras)
-    reward = reward_of(config) if training else None
+    reward = enough_of(config, reward_of(config)) if training else None
     task = dataclasses.replace(task, horizon=patience * task.horizon)
     return RobotEnv(task, backend, reward, observer=observer_of(config), perception=perception)
 

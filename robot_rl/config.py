@@ -54,7 +54,7 @@ class RunConfig:
         "task", "task, intervention (RLIF: -1 for a takeover), human (the operator alone), classifier; offline more"
     )
     reward_model: Path | None = option(None, "for --reward classifier: the folder of `robot-rl classifier train`")
-    reward_frames: int = option(1, "for --reward classifier: frames in a row that must show success")
+    reward_frames: int = option(1, "frames in a row that must show success before it counts")
     teleop: str = option("none", "what a person takes over with: " + "|".join(DEVICES) + "; several: the first wins")
     teleop_file: Path | None = option(None, "the device's settings: axes, scales, buttons; its own unless given")
     intervener: str = option("none", "a rule that takes over in a person's stead, for studies in simulation")
@@ -176,6 +176,7 @@ def validate(config: RunConfig) -> None:
         raise ConfigError(f"initial is {config.initial}, which is no run's folder; name one.")
     check_range("seed", config.seed, 0, 2**32 - 1)
     check_range("crops", config.crops, 1, 4)
+    check_range("reward_frames", config.reward_frames, 1, 100)
     _validate_actors(config)
     if not config.demos.isdigit() and not Path(config.demos).exists():
         raise ConfigError(f"demos is {config.demos!r}, which is neither a number nor a path that exists.")
@@ -191,7 +192,6 @@ def _validate_classifier(config: RunConfig) -> None:
         )
     if config.obs != "features":
         raise ConfigError(f"reward is classifier, but obs is {config.obs}; a classifier needs --obs features.")
-    check_range("reward_frames", config.reward_frames, 1, 100)
 
 
 def _validate_people(config: RunConfig) -> None:

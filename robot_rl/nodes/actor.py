@@ -6,7 +6,7 @@ from pathlib import Path
 
 from robot_rl.actor import Actor, Episode, version_due
 from robot_rl.actors import FIRST, journal_folder
-from robot_rl.cells import observer_of
+from robot_rl.cells import enough_of, observer_of
 from robot_rl.data.journal import Journal
 from robot_rl.envs import RobotEnv
 from robot_rl.interveners import make_intervener
@@ -52,7 +52,8 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
         cameras=config.obs == "pixels",
         features=config.obs == "features",
     )
-    env = RobotEnv(host.task, cell, RosReward(host, cell), RosReset(host, cell), observer=observer_of(config))
+    reward = enough_of(config, RosReward(host, cell))
+    env = RobotEnv(host.task, cell, reward, RosReset(host, cell), observer=observer_of(config))
     example = observer_of(config).example()
     owed = (lambda: version_due(uplink.received, config.learner)) if config.actors > 1 else None
     seen = ObservationSpec.of(example).stacked(config.learner.stack)

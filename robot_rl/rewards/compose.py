@@ -37,6 +37,19 @@ class Majority:
         return sum(self._seen) >= self._needed
 
 
+class InARow:
+    """A model's success counts once it was said of so many successive moments; until then they are worth nothing."""
+
+    def __init__(self, model: RewardModel, frames: int) -> None:
+        self.source = model.source
+        self._model, self._enough = model, Majority(frames, frames)
+
+    def __call__(self, reading: Reading) -> RewardResult:
+        result = self._model(reading)
+        success = self._enough(result.success, reading.tick)
+        return RewardResult(result.value if success else 0.0, success, result.probability)
+
+
 class Hysteresis:
     """Success from where the model's probability reaches `on`, until it falls below `off`."""
 

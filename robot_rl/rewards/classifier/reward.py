@@ -1,4 +1,4 @@
-"""The classifier as a reward: 1 and the end of the episode once enough frames in a row show success."""
+"""The classifier as a reward: 1 where a frame shows success."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from controllers.interface import Reading
 from robot_rl.exceptions import ConfigError, DataError
 from robot_rl.rewards.base import RewardResult
 from robot_rl.rewards.classifier.model import Classifier, load_classifier
-from robot_rl.rewards.compose import Majority
 
 
 class ClassifierReward:
-    """Judges a reading by its features. frames: that must show success, of as many in a row; 1: the newest alone."""
+    """Judges a reading by its features. Whoever acts asks for several frames in a row (`compose.InARow`)."""
 
     source = "classifier"
 
-    def __init__(self, classifier: Classifier, frames: int = 1) -> None:
+    def __init__(self, classifier: Classifier) -> None:
         self.classifier = classifier
-        self._enough = Majority(frames, frames)
 
     def __call__(self, reading: Reading) -> RewardResult:
         """DataError: the reading lacks the features of a camera that the classifier looks at."""
@@ -28,11 +26,11 @@ class ClassifierReward:
             raise DataError("the reading holds no features; a classifier judges runs with --obs features")
         maps = {name: np.asarray(maps)[:1] for name, maps in reading.features.items()}
         probability = float(self.classifier.probability(maps)[0])
-        success = self._enough(probability >= self.classifier.threshold, reading.tick)
+        success = probability >= self.classifier.threshold
         return RewardResult(float(success), success, probability)
 
 
-def open_classifier(folder: Path, task: str, backbone_id: str, frames: int) -> ClassifierReward:
+def open_classifier(folder: Path, task: str, backbone_id: str) -> ClassifierReward:
     """The reward of a run of `task` whose pictures the backbone `backbone_id` sees.
 
     Raises `ConfigError` where it was made for another task or backbone.
@@ -47,4 +45,4 @@ def open_classifier(folder: Path, task: str, backbone_id: str, frames: int) -> C
             f"the classifier {folder} reads features of backbone {classifier.backbone_id}, this run's are of "
             f"{backbone_id}; give --backbone {classifier.backbone}, or train the classifier on this one's"
         )
-    return ClassifierReward(classifier, frames)
+    return ClassifierReward(classifier)

@@ -6,7 +6,7 @@ import pytest
 from controllers.interface import ArmState, Pose, Reading
 from robot_rl.exceptions import ConfigError
 from robot_rl.rewards import RewardResult
-from robot_rl.rewards.compose import Gate, Hysteresis, Majority, Sum
+from robot_rl.rewards.compose import Gate, Hysteresis, InARow, Majority, Sum
 
 ZEROS = np.zeros(6)
 POSE = Pose(np.zeros(3), np.array([0.0, 0, 0, 1]))
@@ -42,6 +42,13 @@ def test_a_gap_is_forgotten_before_and_a_moment_counts_once():
     assert enough(True, 6)
     assert not enough(True, 20)
     assert enough(True, 21)
+
+
+def test_a_success_counts_once_it_was_said_often_enough_and_a_reset_is_a_gap():
+    model = InARow(Says(0.9, 0.9, 0.9, 0.1, 0.9, 0, 0, 0.9, 0.9), 2)
+    results = [model(at(tick)) for tick in (0, 1, 2, 3, 4, 7, 8)]
+    assert [result.success for result in results] == [False, True, True, False, False, False, True]
+    assert [result.value for result in results] == pytest.approx([0, 1.8, 1.8, 0, 0, 0, 1.8])
 
 
 @pytest.mark.parametrize(("needed", "frames"), [(0, 1), (3, 2)])

@@ -13,6 +13,7 @@ from robot_rl.exceptions import ConfigError, DataError
 from robot_rl.perception.backbone import fingerprint, open_backbone
 from robot_rl.rewards.classifier.model import load_classifier
 from robot_rl.rewards.classifier.reward import ClassifierReward, open_classifier
+from robot_rl.rewards.compose import InARow
 from tests.robot_rl.rewards.classifier import scenes
 
 QUICK = ("--steps", "200", "--hidden", "16")
@@ -100,7 +101,7 @@ def reading(shows, tick=0):
 
 
 def test_as_a_reward_it_wants_so_many_frames_in_a_row(made):
-    model = ClassifierReward(load_classifier(made / "model"), frames=2)
+    model = InARow(ClassifierReward(load_classifier(made / "model")), 2)
     results = [model(reading(shows, tick)) for tick, shows in enumerate([False, True, True, False])]
     assert [result.success for result in results] == [False, False, True, False]
     assert [result.value for result in results] == [0.0, 0.0, 1.0, 0.0]
@@ -111,11 +112,11 @@ def test_as_a_reward_it_wants_so_many_frames_in_a_row(made):
 
 def test_another_task_or_backbone_is_refused_with_the_mend(made):
     ours = fingerprint(open_backbone("compact"))
-    assert open_classifier(made / "model", "reach", ours, 1).source == "classifier"
+    assert open_classifier(made / "model", "reach", ours).source == "classifier"
     with pytest.raises(ConfigError, match="trained on task reach, not peg_insert"):
-        open_classifier(made / "model", "peg_insert", ours, 1)
+        open_classifier(made / "model", "peg_insert", ours)
     with pytest.raises(ConfigError, match="--backbone compact"):
-        open_classifier(made / "model", "reach", "0" * 16, 1)
+        open_classifier(made / "model", "reach", "0" * 16)
 
 
 def test_a_run_judged_by_it_is_refused_where_it_would_see_nothing(made):
