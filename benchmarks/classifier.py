@@ -136,7 +136,6 @@ def so_far(quick: bool) -> list[Figure]:
             Figure("accuracy, all frames not chosen", others["accuracy"], ""),
             at_most("false positives, all frames not chosen", others["false_positive_rate"], "", 0.005),
             Figure("frames not chosen", others["reported_on"], ""),
-            Figure("recall, all frames not chosen", others["recall"] or 0.0, ""),
             at_most("training", made["seconds"], "s", 60.0),
         ]
     for seed in range(3):
