@@ -63,8 +63,8 @@ def test_help_is_quick_and_loads_nothing_heavy():
 BAD = [
     (
         ["trian"],
-        "unknown command 'trian'; did you mean train? Choices: train, offline, eval, compare, demos, data, pretrain, "
-        "tasks, node, doctor",
+        "unknown command 'trian'; did you mean train? Choices: train, offline, eval, compare, demos, data, classifier, "
+        "preferences, pretrain, tasks, node, doctor",
     ),
     (["train"], "`robot-rl train` needs TASK"),
     (["eval", "runs/a", "--best", "--kept"], "--best is of one policy and --kept of all that were kept"),
