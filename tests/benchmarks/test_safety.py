@@ -7,7 +7,7 @@ from benchmarks.stops import standstill
 from controllers.twin import TwinCell
 
 
-@pytest.mark.parametrize("name", ["peg_insert", "wide", "wide_ur5e"])
+@pytest.mark.parametrize("name", ["peg_insert", "wide", pytest.param("wide_ur5e", marks=pytest.mark.long)])
 def test_an_adversary_breaks_no_limit_of_any_arm(name):
     first = safety.block(name, 0, commands=60)
     assert first.broken == {} and first.latched == 0

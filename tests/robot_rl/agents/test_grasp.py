@@ -198,6 +198,7 @@ def test_from_pixels_the_choice_reads_the_critics_features():
     assert policy.act(example, None)[-1] != 1
 
 
+@pytest.mark.long
 def test_it_learns_and_acts_from_features():
     """float16 maps of a frozen backbone, two crops of each."""
     example = EXAMPLE | {"wrist_features": np.zeros((2, 4, 4, 8), np.float16)}

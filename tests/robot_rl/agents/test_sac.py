@@ -224,6 +224,7 @@ def success_rate(policy, count=50):
     return wins / count
 
 
+@pytest.mark.long
 def test_sparse_reaching_is_learnt_from_a_few_demonstrations():
     rng = np.random.default_rng(1)
 
