@@ -55,11 +55,6 @@ def place_of(frames: Frames, index: int) -> Place:
     return frames.place[index]
 
 
-def numbers(frames: Frames) -> dict[Place, int]:
-    """Where each place is."""
-    return {place: index for index, place in enumerate(frames.place)}
-
-
 def picture(frames: Frames, index: int, length: int, camera: str, largest: int) -> bytes:
     """The clip as a PNG: its frames from left to right; the cameras, where all are wanted, above each other."""
     shown = np.unique(np.linspace(0, length - 1, min(length, SHOWN)).astype(int))
