@@ -29,7 +29,7 @@ from robot_rl.data.commands import add_data
 from robot_rl.disk import disk_errors
 from robot_rl.exceptions import ConfigError, RobotRLError
 from robot_rl.offline import add_offline
-from robot_rl.options import Parser, add_run_options, given, parse
+from robot_rl.options import Parser, add_run_options, count, given, parse, seed
 from robot_rl.perception.command import add_pretrain
 from robot_rl.rewards.classifier.command import add_classifier
 from robot_rl.rewards.preference.command import add_preferences
@@ -89,8 +89,8 @@ def _add_learning(command: Callable[[str, str, Any, str], Parser]) -> None:
 
     part = command("eval", "RUN", evaluate, "evaluate the newest policy of a run on fresh episodes")
     part.add_argument("run", metavar="RUN", help="run folder")
-    part.add_argument("--episodes", type=_count, default=100, metavar="N", help="episodes to run (100)")
-    part.add_argument("--seed", type=_seed, default=1, metavar="N", help="seed of the episodes (1)")
+    part.add_argument("--episodes", type=count, default=100, metavar="N", help="episodes to run (100)")
+    part.add_argument("--seed", type=seed, default=1, metavar="N", help="seed of the episodes (1)")
     part.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     part.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the mode")
     part.add_argument("--best", action="store_true", help="the policy whose training episodes had the best mean return")
@@ -168,18 +168,6 @@ def _commissioning(part: Parser, what: str) -> None:
 def _help(parser: argparse.ArgumentParser) -> int:
     parser.print_help()
     return 0
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise ConfigError(f"--episodes is {text!r}, but must be a whole number of at least 1.")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not text.isdigit() or int(text) >= 2**32:
-        raise ConfigError(f"--seed is {text!r}, but must be a whole number from 0 to {2**32 - 1}.")
-    return int(text)
 
 
 def _task(name: str) -> TaskSpec:

@@ -172,6 +172,11 @@ def validate(config: RunConfig) -> None:
         raise ConfigError(f"reward is {config.reward!r}; {settings.suggest(config.reward, REWARDS)}.")
     if config.reward == "classifier" and config.agent not in OFFLINE:
         _validate_classifier(config)
+    if config.initial is not None and config.learner.normalise:
+        raise ConfigError(
+            f"initial is {config.initial}, whose networks see observations as they are, but learner.normalise is on; "
+            "turn it off"
+        )
     if config.initial is not None and not config.initial.is_dir():
         raise ConfigError(f"initial is {config.initial}, which is no run's folder; name one.")
     check_range("seed", config.seed, 0, 2**32 - 1)

@@ -18,8 +18,9 @@ from robot_rl.agents import make_agent
 from robot_rl.agents.guard import REFUSED
 from robot_rl.agents.initial import begin_with
 from robot_rl.agents.iql import IQL
+from robot_rl.blocks import plan
 from robot_rl.checkpoint import AGENT_FILE, POLICY_FILE, Checkpoint, Contents, reading, save_checkpoint
-from robot_rl.config import CLONING, OFFLINE, LearnerConfig, RunConfig
+from robot_rl.config import CLONING, OFFLINE, RunConfig
 from robot_rl.data.label import Label, Record
 from robot_rl.data.replay import Prefetcher, Replay, Sampler
 from robot_rl.data.transition import Observation, Transition
@@ -32,10 +33,6 @@ from robot_rl.returns import Returns
 from robot_rl.spaces import describe, differences
 from tasks.spec import GripperSpec
 
-BC_SLICES = 100
-"""Steps of behaviour cloning in one compiled call."""
-OFFLINE_SLICES, OFFLINE_CALLS = 20, 50
-"""The same of other offline agents, and calls between two versions."""
 QUEUE = 512
 """Records that wait in memory for later blocks. What comes beyond is not taken: its actor's journal keeps it."""
 
@@ -47,7 +44,7 @@ class Learner:
     steps and yields version j + 1; version 0 is untrained. In lockstep it sees exactly the first start + block * j
     transitions, so what it computes depends on their order and not on when they came; in real time it sees all
     that came. An offline agent's blocks are due at once, and draw from the demonstrations alone: one of bc_steps for
-    "bc", of 1,000 each up to offline_steps for others. With DAgger bc_steps on the demonstrations make version 0.
+    "bc", of 1,000 each at most for others (`blocks.plan`). With DAgger bc_steps on the demonstrations make version 0.
 
     `receive`, `next_sequence`, `durable`, `received` and `full` may be used from another thread than the rest.
     """
@@ -81,7 +78,7 @@ class Learner:
         self.refusals = Refusals(refused)
         self.experience = Experience(config, self.spec, action_dim, replay, _labeller(config))
         self.returns = Returns()
-        self._slices, self._calls, self._blocks = _plan(config.agent, settings)
+        self._slices, self._calls, self._blocks = plan(config.agent, settings)
         self._lock = threading.Lock()  # of what follows, but the agent and the experience have another
         self._queue: deque[Record] = deque()
         self._next: dict[str, int] = {}  # of each actor, the sequence that comes next into the queue
@@ -373,18 +370,6 @@ class Learner:
         if not (np.isfinite(record.action).all() and np.isfinite(record.reward)):
             raise DataError(f"{where} has action {record.action} and reward {record.reward}; both must be finite")
         return record
-
-
-def _plan(agent: str, settings: LearnerConfig) -> tuple[int, int, int]:
-    """Gradient steps in a compiled call, calls in a block, and how many blocks there are for an offline agent."""
-    if agent not in OFFLINE:
-        return settings.utd, settings.block, 0
-    if agent == "bc":
-        slices = min(BC_SLICES, settings.bc_steps)
-        return slices, -(-settings.bc_steps // slices), 1
-    slices = min(OFFLINE_SLICES, settings.offline_steps)
-    calls = min(OFFLINE_CALLS, -(-settings.offline_steps // slices))
-    return slices, calls, -(-settings.offline_steps // (slices * calls))
 
 
 def _labeller(config: RunConfig) -> Callable[[Observation], NDArray] | None:

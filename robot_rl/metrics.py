@@ -2,16 +2,16 @@
 
 Every record has `kind` and `time` (s, Unix). The kinds, and their other keys:
 
-    run      event: start | resume | stop | complete; steps: environment steps to train
+    run      event: start | resume | stop | complete; steps: environment steps to train; offline, gradient steps
     phase    name: demos | pretrain | train | eval; done, total: how far it is
     episode  step: environment steps so far; length; return; success (null: the end of the run cut it);
              intervened: steps a person made;
              version: of the policy; robot_s: robot time of the episode, reset apart, s;
              sync_p99_ms: for how long 99 in 100 steps waited for the journal's disk, at most;
              weights_age_s, weights_lag_steps, act_ms (and each as _p99_), act_overruns: `robot_rl.pacing`
-    update   step: environment steps received; updates: critic updates so far; version; refused: updates that
-             this learner refused so far; utd, blocks_due: `Learner.pacing`; and the learner's own numbers
-             (critic_loss, temperature, ...)
+    update   step: environment steps received; offline, gradient steps; updates: critic updates so far; version;
+             refused: updates that this learner refused so far; utd, blocks_due: `Learner.pacing`;
+             and the learner's own numbers (critic_loss, temperature, ...)
     eval     successes, episodes, deterministic, ... as `robot-rl eval` prints them
     node     name; event: started | died | restarted | stopped; detail: its last words
     operator paused, stopping: what an operator asked for; text: how things are, in a word

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from robot_rl.data.worth import CONSTANT, Worth
 from robot_rl.data.worth import RECORDED as OF_THE_SET
 from robot_rl.exceptions import ConfigError
 from robot_rl.options import Parser, add_run_options, given
-from robot_rl.runs import RunFolder, refuse_existing
+from robot_rl.runs import RunFolder, default_path, refuse_existing
 from robot_rl.sinks import check_sink
 
 if TYPE_CHECKING:
@@ -57,9 +56,7 @@ def offline(options: argparse.Namespace) -> int:
     if options.episodes < 0:
         raise ConfigError(f"--episodes is {options.episodes}, but must be at least 0.")
     config = _configured(options, experience)
-    run = config.run or Path("runs") / (
-        f"{experience.schema.task.replace(':', '-')}-{config.agent}-{time.strftime('%Y%m%d-%H%M%S')}-seed{config.seed}"
-    )
+    run = config.run or default_path(config)
     ObservationSpec.of(problem_of(config).example)  # refuses what no network can see
     Worth(experience, config.reward, config.learner)  # refuses a reward that is not there
     runs = {_shown(config.reward): dataclasses.replace(config, run=run)}
@@ -81,8 +78,14 @@ def offline(options: argparse.Namespace) -> int:
 
 
 def _configured(options: argparse.Namespace, experience: Experience) -> RunConfig:
-    """The effective configuration. Raises `ConfigError`."""
+    """The effective configuration; where a run goes on, its own. Raises `ConfigError`."""
     asked = given(options)
+    if asked.get("resume"):
+        if "run" not in asked:
+            raise ConfigError("--resume needs --run DIR, the run to go on with.")
+        if asked.get("reward") == DATASET:
+            asked["reward"] = OF_THE_SET
+        return RunFolder.open(asked["run"]).resumed({"demos": str(options.dataset)} | asked)
     agent = asked.setdefault("agent", "iql")
     if agent not in OFFLINE:
         raise ConfigError(f"--agent is {agent}, but only {' and '.join(OFFLINE)} learn offline; `robot-rl train` acts.")

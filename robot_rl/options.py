@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal, NoReturn, get_args, get_origin
 
@@ -23,6 +23,7 @@ METAVARS = {
     "--expert": "scripted|RUN",
     "--backbone": "NAME|FILE",
     "--rerun": "spawn|ADDRESS|FILE",
+    "--reward": "task|intervention|human|classifier",
 }
 """What the help calls the value of an option, where its type says too little."""
 
@@ -45,6 +46,36 @@ class Parser(argparse.ArgumentParser):
         if required:
             raise ConfigError(f"`{self.prog}` needs {required[1]}; `{self.prog} --help` shows how.")
         raise ConfigError(f"{message}; `{self.prog} --help` shows how.")
+
+
+AddCommand = Callable[[str, str, Callable[[argparse.Namespace], int], str], Parser]
+"""Adds a command: its name, what it is given, the function that it runs, and what it does, in a sentence."""
+
+
+def add_commands(parent: Parser, name: str) -> AddCommand:
+    """Give `robot-rl NAME` commands of its own; without one it prints its help."""
+
+    def print_help(options: argparse.Namespace) -> int:
+        parent.print_help()
+        return 0
+
+    parent.set_defaults(command=print_help)
+    commands = parent.add_subparsers(metavar="COMMAND", prog=f"robot-rl {name}")
+
+    def command(part: str, operand: str, function: Callable[[argparse.Namespace], int], text: str) -> Parser:
+        usage, whole = f"robot-rl {name} {part} {operand} [options]", text[0].upper() + text[1:] + "."
+        made: Parser = commands.add_parser(part, usage=usage, help=text, description=whole)
+        made.set_defaults(command=function)
+        parent.parts[part] = made
+        return made
+
+    return command
+
+
+def values_of(options: argparse.Namespace, cls: type) -> dict[str, Any]:
+    """What was given of the fields of the dataclass `cls`, whose options `add_fields` made."""
+    names = {item.name for item in dataclasses.fields(cls)}
+    return {name: value for name, value in vars(options).items() if name in names}
 
 
 def add_fields(parser: argparse.ArgumentParser, cls: type, names: Sequence[str], prefix: str = "") -> None:
@@ -144,3 +175,17 @@ def _metavar(hint: Any) -> str:
 
 def _show(default: Any) -> str:
     return ",".join(map(str, default)) if isinstance(default, tuple) else str(default).lower()
+
+
+def count(text: str) -> int:
+    """How many episodes `--episodes` asks for. Raises `ConfigError`."""
+    if not text.isdigit() or int(text) < 1:
+        raise ConfigError(f"--episodes is {text!r}, but must be a whole number of at least 1.")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """What `--seed` says. Raises `ConfigError`."""
+    if not text.isdigit() or int(text) >= 2**32:
+        raise ConfigError(f"--seed is {text!r}, but must be a whole number from 0 to {2**32 - 1}.")
+    return int(text)

@@ -37,15 +37,15 @@ def begin_with(agent: Learns, run: Path) -> Learns:
     except DataError as error:
         raise ConfigError(
             f"initial is {run}, whose networks are others ({error}); give both runs the same --learner.hidden, "
-            "--learner.critics, --learner.layer-norm and observations"
+            "--learner.critics, --learner.layer-norm, --learner.grasp-critic false and observations"
         ) from error
 
 
 def _taken(agent: Any, given: dict[str, Arrays]) -> Any:
-    """The agent with what it has of `given`. Raises `DataError` where that is of other sizes."""
+    """The agent with what it has of `given`. Raises `DataError` where that is of other sizes, or nothing fits."""
+    if not given["actor"]:
+        raise DataError("there is no policy of that kind in it")
     if isinstance(agent, BC):
-        if "actor" not in given:
-            raise DataError("there is no policy in it")
         of_weights = {f"actor/{name}": array for name, array in given["actor"].items()}
         of_weights |= {name: array for name, array in given["critic"].items() if name.startswith("convolutions/")}
         return replace(agent, weights=from_named_leaves(agent.weights, of_weights))

@@ -38,7 +38,7 @@ LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What the compiled update depends on. decay: steps over which the policy's step size falls to 0, or 0."""
+    """What the compiled update depends on. decay: steps over which the policy's step size falls to 0."""
 
     spec: ObservationSpec
     action_dim: int

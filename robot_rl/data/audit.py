@@ -37,7 +37,10 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Audit:
-    """success_rate: of the episodes, None where nobody says. returns: worst, mean, best, and their deviation."""
+    """success_rate: of the episodes, None where none is said to have succeeded.
+
+    returns: worst, mean, best, and their deviation.
+    """
 
     steps: int
     episodes: int
@@ -99,7 +102,7 @@ def recommend(
         return "BC", "most episodes go well and the state says what was done: cloning needs no reward"
     if success == 1.0 or (success is None and quality is None):
         if divergence < DIVERGENT:
-            return "BC", "all episodes return the same: a reward tells nothing that cloning does not have"
+            return "BC", "all episodes return the same, so a reward tells nothing; if they are good ones, clone them"
         return "collect more", "all episodes return the same and their actions contradict each other; or label rewards"
     if quality is not None and quality < 1 - GOOD and not success and coverage < WIDE:
         return "collect more", "few episodes return much, and little was tried"
@@ -144,8 +147,7 @@ def _coverage(points: Array) -> float:
     """Cells that (n, k) points lie in, over their number."""
     if not points.shape[1]:
         return 1 / len(points)
-    _, values, axes = np.linalg.svd(points[_spread(len(points), 20_000)], full_matrices=False)
-    del values
+    axes = np.linalg.svd(points[_spread(len(points), 20_000)], full_matrices=False)[2]
     main = points @ axes[:COMPONENTS].T
     scaled = main / np.maximum(main.std(0), 1e-9)
     cells = np.clip(np.floor((scaled + 3) / 6 * BINS), 0, BINS - 1).astype(np.int64)
@@ -178,9 +180,10 @@ def _spread(count: int, most: int) -> NDArray[np.int64]:
 def lines(found: Audit) -> Sequence[tuple[str, str]]:
     """As a person reads it."""
     low, mean, high, deviation = found.returns
+    rate = found.success_rate
     return (
         ("steps", f"{found.steps:,} in {found.episodes:,} episodes"),
-        ("success", "nobody says" if found.success_rate is None else f"{100 * found.success_rate:.0f} % of episodes"),
+        ("success", "none, or nobody says" if rate is None else f"{100 * rate:.0f} % of episodes"),
         ("return", f"{mean:.4g} (worst {low:.4g}, best {high:.4g}, deviation {deviation:.3g})"),
         ("trajectory quality", "-" if found.trajectory_quality is None else f"{found.trajectory_quality:.2f} of 1"),
         ("coverage", f"{found.coverage:.2f} of the cells that so many steps could visit"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robot_rl.data.judging import add_judging
 from robot_rl.exceptions import ConfigError, DataError
-from robot_rl.options import Parser
+from robot_rl.options import Parser, add_commands
 
 if TYPE_CHECKING:
     from robot_rl.data.edit import EpisodeSummary
@@ -25,15 +25,7 @@ _TASK_HELP = "of which the data shall be demonstrations: its names, shapes and a
 
 def add_data(data: Parser) -> None:
     """Give `robot-rl data` its commands."""
-    data.set_defaults(command=lambda options: _help(data))
-    commands = data.add_subparsers(metavar="COMMAND", prog="robot-rl data")
-
-    def command(name: str, operand: str, function: Callable[[argparse.Namespace], int], text: str) -> Parser:
-        usage = f"robot-rl data {name} {operand} [options]"
-        part: Parser = commands.add_parser(name, usage=usage, help=text, description=text[0].upper() + text[1:] + ".")
-        part.set_defaults(command=function)
-        data.parts[name] = part
-        return part
+    command = add_commands(data, "data")
 
     part = command("info", "PATH", info, "say what a run, a set or a foreign data set holds")
     part.add_argument("path", type=Path, metavar="PATH", help="run, journal, demonstrations, or foreign data")
@@ -86,11 +78,6 @@ def _target(part: Parser) -> None:
 
 def _dry_run(part: Parser) -> None:
     part.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, and stop")
-
-
-def _help(parser: Parser) -> int:
-    parser.print_help()
-    return 0
 
 
 def _positive(text: str) -> float:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from robot_rl.exceptions import ConfigError
-from robot_rl.options import Parser
+from robot_rl.options import AddCommand
 
 
-def add_judging(command: Callable[[str, str, Callable[[argparse.Namespace], int], str], Parser]) -> None:
+def add_judging(command: AddCommand) -> None:
     """Give `robot-rl data` these commands."""
     part = command("audit", "PATH", audit, "say what experience is good for: cloning, offline learning, or neither yet")
     part.add_argument("path", type=Path, metavar="PATH", help="run, journal or demonstrations")

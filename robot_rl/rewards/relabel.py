@@ -25,7 +25,13 @@ def _by_preference(experience: Experience, model: Path) -> tuple[list[Judgement]
     from robot_rl.rewards.preference.command import read
     from robot_rl.rewards.preference.ensemble import load_reward
 
-    reward, frames = load_reward(model), read(experience.path)
+    reward = load_reward(model)
+    if reward.task != experience.schema.task:
+        raise ConfigError(
+            f"the reward {model} is of task {reward.task}, {experience.path} of {experience.schema.task}; "
+            "fit one for that task"
+        )
+    frames = read(experience.path)
     if reward.backbone_id != frames.backbone_id:
         raise ConfigError(
             f"the reward {model} reads features of backbone {reward.backbone_id}, {experience.path} was seen by "

@@ -65,8 +65,14 @@ def test_it_goes_on_where_it_stopped(pendulum, tmp_path, capsys):
     assert said(capsys, "offline", pendulum, *options)[0] == 0
     code, _, err = said(capsys, "offline", pendulum, *options)
     assert code == 2 and "exists" in err
-    code, out, _ = said(capsys, "offline", pendulum, *options, "--resume")
+    goes_on = ("offline", pendulum, "--run", tmp_path / "iql", "--episodes", "1", "--resume")
+    code, out, _ = said(capsys, *goes_on)  # what it was begun with need not be said again
     assert code == 0 and "reward dataset" in out and "reward constant" in out
+    assert RunFolder.open(tmp_path / "iql").config().learner.hidden == (16, 16)
+    code, _, err = said(capsys, *goes_on, "--learner.hidden", "8,8")
+    assert code == 2 and "hidden is (16, 16)" in err and "cannot become" in err
+    code, _, err = said(capsys, "offline", pendulum, "--resume")
+    assert code == 2 and "--resume needs --run" in err
 
 
 def test_online_learning_goes_on_from_it(pendulum, tmp_path, capsys):

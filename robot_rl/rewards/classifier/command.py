@@ -6,12 +6,11 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robot_rl.exceptions import ConfigError, DataError
-from robot_rl.options import Parser, add_fields
+from robot_rl.options import Parser, add_commands, add_fields, values_of
 from robot_rl.rewards.classifier.configuration import ClassifierConfig, check_target, validate
 
 if TYPE_CHECKING:
@@ -25,16 +24,7 @@ ANSWERS = {"y": 1.0, "n": 0.0}
 
 def add_classifier(classifier: Parser) -> None:
     """Give `robot-rl classifier` its commands."""
-    classifier.set_defaults(command=lambda options: _help(classifier))
-    commands = classifier.add_subparsers(metavar="COMMAND", prog="robot-rl classifier")
-
-    def command(name: str, operand: str, function: Callable[[argparse.Namespace], int], text: str) -> Parser:
-        usage = f"robot-rl classifier {name} {operand} [options]"
-        part: Parser = commands.add_parser(name, usage=usage, help=text, description=text[0].upper() + text[1:] + ".")
-        part.set_defaults(command=function)
-        classifier.parts[name] = part
-        return part
-
+    command = add_commands(classifier, "classifier")
     part = command("train", "SET... --out DIR", train, "train a success classifier on recorded experience")
     part.add_argument("sets", nargs="+", metavar="SET", help="runs, journals, demonstrations; NAME=SET: of one class")
     part.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for it and its report")
@@ -51,8 +41,7 @@ def add_classifier(classifier: Parser) -> None:
 
 def train(options: argparse.Namespace) -> int:
     """`robot-rl classifier train SET... --out DIR`."""
-    names = {item.name for item in dataclasses.fields(ClassifierConfig)}
-    config = ClassifierConfig(**{name: value for name, value in vars(options).items() if name in names})
+    config = ClassifierConfig(**values_of(options, ClassifierConfig))
     validate(config)
     check_target(options.out)
     from robot_rl.data.formats.whole import whole
@@ -93,10 +82,6 @@ def _read(sets: list[str], config: ClassifierConfig) -> tuple[Frames, tuple[str,
         raise DataError(f"the sets are of the tasks {', '.join(sorted(tasks))}; a classifier is of one")
     frames = data.join(parts)
     return frames, classes, tasks.pop(), config.backbone if looks else _backbone_named(frames.backbone_id, config)
-
-
-def _parted(text: str) -> tuple[str, str, str]:
-    return text.partition("=")
 
 
 def _classes(names: list[str]) -> tuple[str, ...]:
@@ -182,9 +167,14 @@ def review(options: argparse.Namespace) -> int:
 
 
 def all_frames(experience: Experience, classifier: Classifier) -> Frames:
-    """Every frame of the experience, as the classifier sees it."""
+    """Every frame of the experience, as the classifier sees it. ConfigError: it is of another task or backbone."""
     from robot_rl.rewards.classifier.data import cameras_are_pictures, cameras_of, read_frames
 
+    if classifier.task != experience.schema.task:
+        raise ConfigError(
+            f"the classifier was trained on task {classifier.task}, {experience.path} is of {experience.schema.task}; "
+            "train one for that task"
+        )
     looks = backbone(classifier.backbone) if cameras_are_pictures(cameras_of(experience)) else None
     frames = read_frames(experience, ClassifierConfig(), looks, every=True)
     if frames.backbone_id != classifier.backbone_id:
@@ -212,8 +202,3 @@ def _answers(given: str | None, count: int) -> list[str]:
             break
         words.append(word)
     return words
-
-
-def _help(parser: Parser) -> int:
-    parser.print_help()
-    return 0

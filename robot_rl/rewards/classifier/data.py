@@ -158,10 +158,10 @@ def _of_episode(
         left = len(steps) - 1 - index
         shows = succeeded and left < config.hold
         unknown = succeeded and config.hold <= left < config.hold + config.margin
-        # what a person said of this very frame stands above what follows from the end
-        said = reviewed.success(step.episode, step.step, shows)
-        judged = said != shows or reviewed.success(step.episode, step.step, not shows) == shows
-        if judged or every or not unknown:
+        # what a person said of this very frame stands above what follows from the end; where nothing was said, the
+        # answer is what it is asked with
+        said, other = (reviewed.success(step.episode, step.step, raw) for raw in (shows, not shows))
+        if said == other or every or not unknown:
             yield step, SUCCESS if said else OTHER
 
 

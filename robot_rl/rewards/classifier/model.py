@@ -70,12 +70,9 @@ class Classifier:
 
     def logits(self, maps: Mapping[str, Maps]) -> Logits:
         """Before the temperature."""
-        for name, shape in self.shapes.items():
-            if name not in maps or maps[name].shape[1:] != shape:
-                found = {one: values.shape[1:] for one, values in maps.items()}
-                raise DataError(f"the classifier looks at camera '{name}' as {shape}; there is {found}; train another")
+        seen = as_seen(self.shapes, maps, "the classifier")
         with torch.inference_mode():
-            found = self.head({name: _flat(maps[name]) for name in self.shapes})
+            found = self.head(seen)
         logits: Logits = found.numpy()
         return logits
 
@@ -88,6 +85,15 @@ class Classifier:
             "about": self.about,
         }  # fmt: skip
         save_file(self.head.state_dict(), folder / WEIGHTS, {"classifier": json.dumps(facts)})
+
+
+def as_seen(shapes: Mapping[str, tuple[int, ...]], maps: Mapping[str, Maps], what: str) -> dict[str, Tensor]:
+    """Maps (n, h, w, channels) as a head takes them. DataError: `what` was made for others."""
+    for name, shape in shapes.items():
+        if name not in maps or maps[name].shape[1:] != shape:
+            found = {one: values.shape[1:] for one, values in maps.items()}
+            raise DataError(f"{what} looks at camera '{name}' as {shape}; there is {found}; make another for these")
+    return {name: flat_maps(maps[name]) for name in shapes}
 
 
 def load_classifier(folder: Path) -> Classifier:
@@ -133,7 +139,7 @@ def fit(frames: Frames, classes: Sequence[str], config: ClassifierConfig, tell: 
     head.train()
     for step in range(config.steps):
         index = rng.choice(len(frames), config.batch, p=chances)
-        batch = {name: _flat(_crops(maps, index, rng)) for name, maps in frames.maps.items()}
+        batch = {name: flat_maps(_crops(maps, index, rng)) for name, maps in frames.maps.items()}
         loss = loss_of(head(batch), torch.from_numpy(frames.label[index]))
         optimiser.zero_grad()
         loss.backward()
@@ -193,5 +199,6 @@ def _crops(maps: Maps, index: NDArray[np.int64], rng: np.random.Generator) -> Ma
     return maps[index, rng.integers(maps.shape[1], size=len(index))]
 
 
-def _flat(maps: Maps) -> Tensor:
+def flat_maps(maps: Maps) -> Tensor:
+    """(n, h, w, channels) as float32 (n, h * w * channels)."""
     return torch.from_numpy(maps.reshape(len(maps), -1).astype(np.float32))

@@ -11,7 +11,6 @@ from robot_rl.data.formats.intake import resize
 from robot_rl.data.png import encode_png
 from robot_rl.exceptions import DataError
 from robot_rl.rewards.classifier.data import Frames, Picture
-from robot_rl.rewards.preference.store import Place
 
 SHOWN = 4
 """Frames of a longer clip that are shown, side by side."""
@@ -34,9 +33,10 @@ def starts(frames: Frames, length: int) -> NDArray[np.int64]:
 
 
 def draw(rng: np.random.Generator, begin: NDArray[np.int64], count: int) -> Pairs:
-    """`count` pairs of two different clips, uniformly."""
-    first = rng.integers(len(begin), size=count)
-    second = (first + rng.integers(1, len(begin), size=count)) % len(begin)
+    """`count` pairs of two different clips, uniformly; more of them begin with the same ones."""
+    drawn = rng.random((count, 2))
+    first = (drawn[:, 0] * len(begin)).astype(np.int64)
+    second = (first + 1 + (drawn[:, 1] * (len(begin) - 1)).astype(np.int64)) % len(begin)
     return np.stack([begin[first], begin[second]], axis=1)
 
 
@@ -48,11 +48,6 @@ def draw_by_disagreement(
     worth = np.stack([values[:, pairs + shift] for shift in range(length)]).sum(0)  # (members, n, 2)
     prefers = 1 / (1 + np.exp(worth[..., 0] - worth[..., 1]))
     return pairs[np.argsort(-prefers.std(0), kind="stable")[:count]]
-
-
-def place_of(frames: Frames, index: int) -> Place:
-    """Of a clip."""
-    return frames.place[index]
 
 
 def picture(frames: Frames, index: int, length: int, camera: str, largest: int) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from robot_rl.exceptions import ConfigError, DataError, RobotRLError
-from robot_rl.options import Parser, add_fields
+from robot_rl.options import Parser, add_commands, add_fields, values_of
 from robot_rl.rewards.preference.configuration import LabelConfig, RewardConfig, validate_label, validate_reward
 
 if TYPE_CHECKING:
@@ -25,19 +25,10 @@ BACKBONE = "compact"
 
 def add_preferences(preferences: Parser) -> None:
     """Give `robot-rl preferences` its commands."""
-    preferences.set_defaults(command=lambda options: _help(preferences))
-    commands = preferences.add_subparsers(metavar="COMMAND", prog="robot-rl preferences")
-
-    def command(name: str, operand: str, function: Callable[[argparse.Namespace], int], text: str) -> Parser:
-        usage = f"robot-rl preferences {name} {operand} [options]"
-        part: Parser = commands.add_parser(name, usage=usage, help=text, description=text[0].upper() + text[1:] + ".")
-        part.set_defaults(command=function)
-        preferences.parts[name] = part
-        part.add_argument("set", type=Path, metavar="SET", help="a run, journal or set recorded with --obs pixels")
-        return part
-
+    command = add_commands(preferences, "preferences")
     what = "ask a vision-language model, or a person, which of two moments is nearer the goal"
     part = command("label", "SET --out DIR --task SENTENCE", label, what)
+    _add_set(part)
     part.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="for the answers; goes on with what is there"
     )
@@ -49,9 +40,14 @@ def add_preferences(preferences: Parser) -> None:
     add_fields(part, LabelConfig, [item.name for item in dataclasses.fields(LabelConfig)])
 
     part = command("fit", "SET --labels DIR --out DIR", fit, "learn a reward from comparisons")
+    _add_set(part)
     part.add_argument("--labels", type=Path, required=True, metavar="DIR", help="what `label` wrote")
     part.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for the reward")
     add_fields(part, RewardConfig, [item.name for item in dataclasses.fields(RewardConfig)])
+
+
+def _add_set(part: Parser) -> None:
+    part.add_argument("set", type=Path, metavar="SET", help="a run, journal or set recorded with --obs pixels")
 
 
 def label(options: argparse.Namespace) -> int:
@@ -59,31 +55,29 @@ def label(options: argparse.Namespace) -> int:
     from robot_rl.commands import interruptible
     from robot_rl.data.progress import bar
     from robot_rl.rewards.preference import clips
-    from robot_rl.rewards.preference.labelling import drawn
     from robot_rl.rewards.preference.labelling import label as compare
+    from robot_rl.rewards.preference.labelling import left_to_ask
     from robot_rl.rewards.preference.store import counts, read_preferences
 
-    config = LabelConfig(**_given(options, LabelConfig))
+    config = LabelConfig(**values_of(options, LabelConfig))
     validate_label(config)
     _same_question(options.out, config)
     frames = read(options.set)
     clips.check_camera(frames, config.camera)
-    pairs = drawn(frames, config, _values(options.reward, frames, config))
-    known = {(one.first, one.second) for one in read_preferences(options.out)}
-    left = sum((frames.place[a], frames.place[b]) not in known for a, b in pairs.tolist())
-    _announce(frames, config, left)
+    pairs = left_to_ask(frames, config, read_preferences(options.out), _values(options.reward, frames, config))
+    _announce(frames, config, len(pairs))
     if options.dry_run:
         print("nothing was asked or written: this is a dry run")
         return 0
     _write_about(options.out, config)
-    with interruptible() as stopped, _judge(config, options, left, stopped.is_set) as judge:
+    with interruptible() as stopped, _judge(config, options, len(pairs), stopped.is_set) as judge:
         try:
             with bar("comparing", len(pairs)) as tell:
-                found = compare(frames, config, judge, options.out, pairs, tell, stopped.is_set)
+                compare(frames, config, judge, options.out, pairs, tell, stopped.is_set)
         except RobotRLError as error:
             print(f"{len(read_preferences(options.out)):,} comparisons are kept in {options.out}")
             raise error
-    by_status = counts(found)
+    by_status = counts(read_preferences(options.out))
     print(", ".join(f"{count:,} {status}" for status, count in by_status.items()) + f": {options.out}")
     if stopped.is_set():
         print("stopped; the same command goes on")
@@ -126,7 +120,7 @@ def _judge(config: LabelConfig, options: argparse.Namespace, total: int, stopped
 
 def fit(options: argparse.Namespace) -> int:
     """`robot-rl preferences fit SET --labels DIR --out DIR`."""
-    config = RewardConfig(**_given(options, RewardConfig))
+    config = RewardConfig(**values_of(options, RewardConfig))
     validate_reward(config)
     from robot_rl.rewards.classifier.configuration import check_target
 
@@ -143,7 +137,7 @@ def fit(options: argparse.Namespace) -> int:
     length = int(json.loads(file.read_text())["length"])
     frames, task = read(options.set), open_experience(options.set).schema.task
     with bar("learning", config.members * config.steps) as tell:
-        reward = learn(frames, read_preferences(options.labels), length, config, task, BACKBONE, tell)
+        reward = learn(frames, read_preferences(options.labels), length, config, task, tell)
     with whole(options.out) as folder:
         reward.save(folder)
         (folder / "report.json").write_text(json.dumps(reward.about, indent=1) + "\n")
@@ -200,13 +194,3 @@ def _write_about(folder: Path, config: LabelConfig) -> None:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ABOUT).write_text(json.dumps(dataclasses.asdict(config), indent=1) + "\n")
-
-
-def _given(options: argparse.Namespace, cls: type) -> dict[str, Any]:
-    names = {item.name for item in dataclasses.fields(cls)}
-    return {name: value for name, value in vars(options).items() if name in names}
-
-
-def _help(parser: Parser) -> int:
-    parser.print_help()
-    return 0

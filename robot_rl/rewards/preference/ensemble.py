@@ -28,7 +28,7 @@ try:
     from safetensors.torch import load_file, save_file
     from torch import Tensor, nn
 
-    from robot_rl.rewards.classifier.model import Head
+    from robot_rl.rewards.classifier.model import Head, as_seen, flat_maps
 except ImportError as error:  # pragma: no cover
     raise ConfigError("a learnt reward needs PyTorch: pip install 'robot_rl[perception]'") from error
 
@@ -46,21 +46,15 @@ class PreferenceReward:
 
     members: nn.ModuleList
     shapes: Mapping[str, tuple[int, ...]]
-    backbone: str
     backbone_id: str
     task: str
-    length: int
     mean: float
     deviation: float
     about: Mapping[str, Any]
 
     def values(self, maps: Mapping[str, Maps]) -> Rewards:
         """Of each member (members, n), of maps (n, h, w, channels), not normalised. DataError: other cameras."""
-        for name, shape in self.shapes.items():
-            if name not in maps or maps[name].shape[1:] != shape:
-                found = {one: values.shape[1:] for one, values in maps.items()}
-                raise DataError(f"the reward looks at camera '{name}' as {shape}; there is {found}; fit another")
-        flat = {name: _flat(maps[name]) for name in self.shapes}
+        flat = as_seen(self.shapes, maps, "the reward")
         with torch.inference_mode():
             found = torch.stack([member(flat)[:, 0] for member in self.members])
         rewards: Rewards = found.numpy()
@@ -77,8 +71,8 @@ class PreferenceReward:
         assert isinstance(first, Head)
         facts = {
             "members": len(self.members), "hidden": first.last[1].in_features // len(self.shapes),
-            "shapes": self.shapes, "backbone": self.backbone, "backbone_id": self.backbone_id, "task": self.task,
-            "length": self.length, "mean": self.mean, "deviation": self.deviation, "about": self.about,
+            "shapes": self.shapes, "backbone_id": self.backbone_id, "task": self.task,
+            "mean": self.mean, "deviation": self.deviation, "about": self.about,
         }  # fmt: skip
         save_file(self.members.state_dict(), folder / WEIGHTS, {"preference": json.dumps(facts)})
 
@@ -94,7 +88,7 @@ def load_reward(folder: Path) -> PreferenceReward:
         shapes = {str(name): tuple(int(n) for n in shape) for name, shape in facts["shapes"].items()}
         members = _members(shapes, int(facts["members"]), int(facts["hidden"]))
         members.load_state_dict(load_file(path))
-        names = ("backbone", "backbone_id", "task", "length", "mean", "deviation", "about")
+        names = ("backbone_id", "task", "mean", "deviation", "about")
         return PreferenceReward(members.eval(), shapes, *(facts[name] for name in names))
     except (SafetensorError, OSError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise DataError(f"the reward {path} is damaged or of another release ({error}); fit it again") from error
@@ -106,7 +100,6 @@ def fit(
     length: int,
     config: RewardConfig,
     task: str,
-    backbone: str,
     tell: Callable[[int], None] = lambda done: None,
 ) -> PreferenceReward:
     """Learn from the comparisons that have an answer. DataError: they are too few, or not of these frames."""
@@ -122,13 +115,13 @@ def fit(
     torch.manual_seed(config.seed)
     members = _members(shapes, config.members, config.hidden)
     clips = pairs[..., None] + np.arange(length)  # (n, 2, length) numbers of frames
-    rights = []
+    steps = []
     for number, member in enumerate(members):
         drawn = rng.choice(learnt, len(learnt))  # each sees another drawing, so that they can disagree
-        rights.append(_train(member, frames, clips[drawn], answers[drawn], config, rng))
+        steps.append(_train(member, frames, clips[drawn], answers[drawn], config, rng))
         tell((number + 1) * config.steps)
     members.eval()
-    made = PreferenceReward(members, shapes, backbone, frames.backbone_id, task, length, 0.0, 1.0, {})
+    made = PreferenceReward(members, shapes, frames.backbone_id, task, 0.0, 1.0, {})
     plain = {name: maps[:, 0] for name, maps in frames.maps.items()}
     values = made.values(plain)
     mean, deviation = float(values.mean(0).mean()), float(values.mean(0).std()) + 1e-6
@@ -139,9 +132,10 @@ def fit(
         "held_out": len(held),
         "right_held_out": float(right[held].mean()),
         "right": float(right[learnt].mean()),
-        "steps": [steps for steps, _ in rights],
+        "steps": steps,
+        "length": length,
     }
-    return PreferenceReward(members, shapes, backbone, frames.backbone_id, task, length, mean, deviation, about)
+    return PreferenceReward(members, shapes, frames.backbone_id, task, mean, deviation, about)
 
 
 def _known(frames: Frames, preferences: Sequence[Preference]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -167,12 +161,11 @@ def _train(
     answers: NDArray[np.int64],
     config: RewardConfig,
     rng: np.random.Generator,
-) -> tuple[int, float]:
-    """Steps that were made, and the share that is right at last."""
+) -> int:
+    """Train until enough comparisons are right; return how many steps that took."""
     optimiser = torch.optim.AdamW(member.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     loss_of = nn.BCEWithLogitsLoss()
     wanted = torch.from_numpy(answers.astype(np.float32))
-    share = 0.0
     for step in range(1, config.steps + 1):
         index = rng.integers(len(clips), size=config.batch)
         logits = _logits(member, frames, clips[index], rng)
@@ -183,8 +176,8 @@ def _train(
             with torch.inference_mode():
                 share = float(((_logits(member, frames, clips, None) > 0) == (wanted > 0.5)).float().mean())
             if share >= config.enough:
-                return step, share
-    return config.steps, share
+                return step
+    return config.steps
 
 
 def _logits(member: nn.Module, frames: Frames, clips: NDArray[np.int64], rng: np.random.Generator | None) -> Tensor:
@@ -193,7 +186,7 @@ def _logits(member: nn.Module, frames: Frames, clips: NDArray[np.int64], rng: np
     seen = {}
     for name, maps in frames.maps.items():
         crop = np.zeros(len(flat), np.int64) if rng is None else rng.integers(maps.shape[1], size=len(flat))
-        seen[name] = _flat(maps[flat, crop])
+        seen[name] = flat_maps(maps[flat, crop])
     sums: Tensor = member(seen)[:, 0].reshape(clips.shape).sum(-1)
     return sums[:, 1] - sums[:, 0]
 
@@ -201,7 +194,3 @@ def _logits(member: nn.Module, frames: Frames, clips: NDArray[np.int64], rng: np
 def _members(shapes: Mapping[str, tuple[int, ...]], count: int, hidden: int) -> nn.ModuleList:
     sizes = {name: int(np.prod(shape)) for name, shape in shapes.items()}
     return nn.ModuleList(Head(sizes, 1, hidden) for _ in range(count))
-
-
-def _flat(maps: Maps) -> Tensor:
-    return torch.from_numpy(maps.reshape(len(maps), -1).astype(np.float32))

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from robot_rl.exceptions import DataError
 from robot_rl.rewards.preference import prompts
 from robot_rl.rewards.preference.chat import Refused
 from robot_rl.rewards.preference.configuration import LabelConfig
 from robot_rl.rewards.preference.store import Cache, key_of
+
+GIVEN_UP = 5
+"""Comparisons in a row without any answer, after which the service is not asked on."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,10 @@ class VlmJudge:
     def __init__(self, model: Asks, config: LabelConfig, cache: Cache) -> None:
         self.name, self.model = model.name, model
         self._config, self._cache = config, cache
+        self._unanswered = 0
 
     def compare(self, first: bytes, second: bytes) -> Verdict:
-        """Raises what `ask` does, but for a question that got no answer: that failed."""
+        """Raises what `ask` does; a comparison that got no answer failed. DataError: several in a row got none."""
         if first == second:
             return Verdict(None, "identical")
         task = self._config.task
@@ -56,18 +61,18 @@ class VlmJudge:
                 described = self._ask(prompts.describe(task), (first, second))
                 text = self._ask(prompts.decide(task, described))
         except Refused as error:
+            self._unanswered += 1
+            if self._unanswered >= GIVEN_UP:
+                raise DataError(
+                    f"{GIVEN_UP} comparisons in a row got no answer ({error}); see to the service, "
+                    "then the same command goes on"
+                ) from error
             return Verdict(None, "failed", str(error))
+        self._unanswered = 0
         answer = prompts.parse_choice(text)
         if answer is None:
             return Verdict(None, "failed", text[:500])
         return Verdict(None, "unsure", text[:500]) if answer == prompts.UNSURE else Verdict(answer, "ok", text[:500])
-
-    def progress(self, picture: bytes) -> float | None:
-        """How far the goal is achieved, 0 to 1; None where it does not say."""
-        try:
-            return prompts.parse_progress(self._ask(prompts.progress(self._config.task), (picture,)))
-        except Refused:
-            return None
 
     def _ask(self, text: str, pictures: tuple[bytes, ...] = ()) -> str:
         key = key_of(self.name, text, pictures)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +12,31 @@ from robot_rl.rewards.classifier.data import Frames
 from robot_rl.rewards.preference import clips
 from robot_rl.rewards.preference.configuration import LabelConfig
 from robot_rl.rewards.preference.judges import Judge
-from robot_rl.rewards.preference.store import Preference, add_preference, read_preferences
+from robot_rl.rewards.preference.store import Preference, add_preference
 
 PICTURE_TOKENS = 750
 """Pixels that a vision-language model counts as a token, roughly."""
 TEXT_TOKENS, ANSWER_TOKENS = 150, 120
 
 
-def drawn(frames: Frames, config: LabelConfig, values: NDArray[np.float32] | None = None) -> clips.Pairs:
-    """All pairs that are compared in the end, the same for the same seed. values: of an ensemble, (members, frames)."""
-    rng = np.random.default_rng(config.seed)
-    begin = clips.starts(frames, config.length)
+def left_to_ask(
+    frames: Frames, config: LabelConfig, known: Sequence[Preference], values: NDArray[np.float32] | None = None
+) -> clips.Pairs:
+    """The pairs that are missing to `config.pairs` in all, none of which was compared before.
+
+    Drawn uniformly they are the same for the same seed, and asking for more adds to them. values: of an ensemble
+    (members, frames), whose members' disagreement picks pairs where that is wanted.
+    """
+    missing = max(0, config.pairs - len(known))
+    rng, begin = np.random.default_rng(config.seed), clips.starts(frames, config.length)
     if config.pick == "disagreement" and values is not None:
-        return clips.draw_by_disagreement(rng, begin, config.pairs, values, config.length)
-    return clips.draw(rng, begin, config.pairs)
+        found = clips.draw_by_disagreement(rng, begin, config.pairs, values, config.length)
+    else:
+        found = clips.draw(rng, begin, 2 * config.pairs)  # some are the same
+    made = {(one.first, one.second) for one in known}
+    fresh = [pair for pair in found.tolist() if (frames.place[pair[0]], frames.place[pair[1]]) not in made]
+    unique = list(dict.fromkeys(map(tuple, fresh)))[:missing]
+    return np.array(unique, np.int64).reshape(-1, 2)
 
 
 def estimate(frames: Frames, config: LabelConfig, pairs: int) -> tuple[int, float]:
@@ -50,20 +61,13 @@ def label(
     pairs: clips.Pairs,
     tell: Callable[[int], None] = lambda done: None,
     stop: Callable[[], bool] = lambda: False,
-) -> list[Preference]:
-    """Compare the pairs that were not compared before. Raises what the judge does; what was said by then is kept."""
-    known = read_preferences(folder)
-    made = {(one.first, one.second) for one in known}
+) -> None:
+    """Compare the pairs, until `stop()`. Raises what the judge does; what was said by then is kept."""
     for done, (first, second) in enumerate(pairs.tolist(), 1):
-        places = clips.place_of(frames, first), clips.place_of(frames, second)
-        if places not in made:
-            if stop():
-                break
-            shown = [clips.picture(frames, i, config.length, config.camera, config.largest) for i in (first, second)]
-            verdict = judge.compare(*shown)
-            said = Preference(*places, verdict.answer, verdict.status, judge.name, verdict.text)
-            add_preference(folder, said)
-            known.append(said)
-            made.add(places)
+        if stop():
+            return
+        shown = [clips.picture(frames, i, config.length, config.camera, config.largest) for i in (first, second)]
+        verdict = judge.compare(*shown)
+        places = frames.place[first], frames.place[second]
+        add_preference(folder, Preference(*places, verdict.answer, verdict.status, judge.name, verdict.text))
         tell(done)
-    return known

@@ -38,14 +38,6 @@ def decide_at_once(task: str) -> str:
     )
 
 
-def progress(task: str) -> str:
-    """A question on one picture."""
-    return (
-        f"The goal is: {task}\nHow far is the goal achieved in this picture? "
-        "Reply with a single whole number from 0 (not at all) to 100 (achieved)."
-    )
-
-
 def parse_choice(text: str) -> int | None:
     """The last line that is an answer and nothing else; None where there is none: prose, a refusal."""
     for line in reversed(text.strip().splitlines()):
@@ -55,10 +47,3 @@ def parse_choice(text: str) -> int | None:
         if bare:
             return None
     return None
-
-
-def parse_progress(text: str) -> float | None:
-    """0 to 1; None where the answer is no number from 0 to 100."""
-    found = re.fullmatch(r"\W*(?:progress\W*)?(\d{1,3}(?:\.\d+)?)\s*(?:%|/\s*100)?\W*", text.strip(), re.IGNORECASE)
-    value = float(found[1]) if found else -1.0
-    return value / 100 if 0 <= value <= 100 else None

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from robot_rl.agents.initial import begin_with
+from robot_rl.config import validate
 from robot_rl.exceptions import ConfigError
 from robot_rl.learner import Learner
 from tests.robot_rl.learning import SMALL, run_config, transition
@@ -79,3 +80,20 @@ def test_other_sizes_are_named_with_the_mend(run, tmp_path):
         begin_with(learner("rlpd").agent, folder)
     with pytest.raises(ConfigError, match="has no checkpoint yet; train it first"):
         begin_with(learner("rlpd").agent, tmp_path)
+
+
+def test_a_run_without_a_policy_of_that_kind_gives_nothing_in_silence(tmp_path):
+    from robot_rl.checkpoint import save_checkpoint
+
+    arrays = {"arm/actor/mlp/0/kernel": np.zeros((2, 2), np.float32)}  # as of an agent with a grasp critic
+    save_checkpoint(tmp_path / "checkpoints", "step-0", {"agent.safetensors": arrays}, {})
+    with pytest.raises(ConfigError, match=r"no policy of that kind in it.*--learner.grasp-critic false"):
+        begin_with(learner("rlpd").agent, tmp_path)
+
+
+def test_networks_that_see_plain_observations_are_not_shown_normalised_ones(run):
+    folder, _ = run("iql")
+    config = dataclasses.replace(run_config("iql", 0, LEARNER), initial=folder)
+    validate(config)
+    with pytest.raises(ConfigError, match="learner.normalise is on; turn it off"):
+        validate(dataclasses.replace(config, learner=dataclasses.replace(LEARNER, normalise=True)))

@@ -137,8 +137,8 @@ def test_the_learner_does_all_blocks_without_a_step_of_its_own():
     while learner.ready():
         learner.update_block()
         seen.append(learner.learnt)
-    assert seen == [(1000, 0), (2000, 1000)]
-    assert learner.progress == learner.updates == 2000 and learner.received == 0 and learner.pacing == {}
+    assert seen == [(760, 0), (1520, 760)]
+    assert learner.progress == learner.updates == 1520 and learner.received == 0 and learner.pacing == {}
     assert np.abs(np.asarray(learner.agent.mean)).max() > 0
 
 

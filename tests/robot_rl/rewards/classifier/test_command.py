@@ -19,16 +19,6 @@ from tests.robot_rl.rewards.classifier import scenes
 QUICK = ("--steps", "200", "--hidden", "16")
 
 
-@pytest.fixture
-def said(capsys):
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A set of pictures, and a classifier trained on it."""
@@ -126,6 +116,12 @@ def test_a_run_judged_by_it_is_refused_where_it_would_see_nothing(made):
         validate(dataclasses.replace(config, obs="state"))
     with pytest.raises(ConfigError, match="name one with --reward-model"):
         validate(dataclasses.replace(config, reward_model=None))
+
+
+def test_another_task_s_set_is_not_relabelled(made, said, tmp_path):
+    scenes.record(tmp_path / "set", episodes=2, length=2, observe=scenes.pictures, task="lift")
+    code, _, err = said("data", "relabel", tmp_path / "set", "--reward", "classifier", "--model", made / "model")
+    assert code == 2 and "was trained on task reach" in err and "of lift; train one for that task" in err
 
 
 def test_sets_that_show_nothing_are_refused(said, tmp_path):

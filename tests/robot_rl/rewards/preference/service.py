@@ -70,8 +70,6 @@ class Service:
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
         text = "\n".join(part["text"] for part in parts if part["type"] == "text")
         seen = [self.measure(_picture(part["image_url"]["url"])) for part in parts if part["type"] == "image_url"]
-        if "0 (not at all) to 100" in text:
-            return f"{100 * seen[0]:.0f}"
         if seen and "Reply with a single line" not in text:
             return f"Image 1 shows {seen[0]:.4f} of the way. Image 2 shows {seen[1]:.4f} of the way."
         if not seen:

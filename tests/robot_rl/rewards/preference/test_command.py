@@ -5,7 +5,6 @@ import urllib.request
 import numpy as np
 import pytest
 
-from robot_rl.cli import main
 from robot_rl.data.beside import read_labels
 from robot_rl.data.formats.experience import open_experience
 from robot_rl.rewards.preference.human import HumanJudge
@@ -19,16 +18,6 @@ TASK = ("--task", "the square is at the right", "--model", "looker", "--retries"
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     return moving.record(tmp_path_factory.mktemp("moving") / "set")
-
-
-@pytest.fixture
-def said(capsys):
-    def run(*arguments):
-        code = main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def label(said, recorded, out, service, *options):
@@ -67,7 +56,8 @@ def test_what_was_asked_once_is_not_paid_for_again(recorded, said, tmp_path):
         assert label(said, recorded, tmp_path / "labels", service, "--pairs", "6")[0] == 0
         assert len(service.requests) == asked
         assert label(said, recorded, tmp_path / "labels", service, "--pairs", "8")[0] == 0
-        assert len(service.requests) > asked
+        assert len(service.requests) == asked + 4  # two pairs more, of two stages each
+    assert len(read_preferences(tmp_path / "labels")) == 8
 
 
 def test_a_service_that_goes_away_costs_nothing_that_was_answered(recorded, said, tmp_path):
@@ -87,6 +77,22 @@ def test_prose_and_refusals_are_kept_apart(recorded, said, tmp_path):
     code, _, err = said("preferences", "fit", recorded, "--labels", tmp_path / "labels", "--out", tmp_path / "reward")
     assert code == 2 and "0 comparisons have an answer, and 10 are needed" in err
     assert not (tmp_path / "reward").exists()
+
+
+def test_a_service_that_only_fails_is_not_asked_on(recorded, said, tmp_path):
+    with Service(Manners(statuses=[400] * 99)) as service:
+        code, out, err = label(said, recorded, tmp_path / "labels", service, "--pairs", "50", "--stages", "1")
+    assert code == 2 and "5 comparisons in a row got no answer" in err and "4 comparisons are kept" in out
+
+
+def test_a_reward_of_another_task_judges_nothing(recorded, said, tmp_path):
+    with Service() as service:
+        assert label(said, recorded, tmp_path / "labels", service, "--pairs", "20", "--stages", "1")[0] == 0
+    fit = ("preferences", "fit", recorded, "--labels", tmp_path / "labels", "--out", tmp_path / "reward")
+    assert said(*fit, "--steps", "10", "--hidden", "8")[0] == 0
+    other = moving.record(tmp_path / "other", episodes=1, task="lift")
+    code, _, err = said("data", "relabel", other, "--reward", "preference", "--model", tmp_path / "reward")
+    assert code == 2 and "is of task reach" in err and not (other / "labels").exists()
 
 
 def test_a_dry_run_says_the_cost_and_asks_nothing(recorded, said, tmp_path):

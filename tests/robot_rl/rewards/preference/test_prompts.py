@@ -1,6 +1,6 @@
 import pytest
 
-from robot_rl.rewards.preference.prompts import parse_choice, parse_progress
+from robot_rl.rewards.preference.prompts import parse_choice
 
 
 @pytest.mark.parametrize(
@@ -14,19 +14,3 @@ from robot_rl.rewards.preference.prompts import parse_choice, parse_progress
 )  # fmt: skip
 def test_choices(text, answer):
     assert parse_choice(text) == answer
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("40", 0.4),
-        ("100 %", 1.0),
-        ("Progress: 7", 0.07),
-        ("62/100", 0.62),
-        ("101", None),
-        ("about half", None),
-        ("", None),
-    ],
-)
-def test_progress(text, value):
-    assert parse_progress(text) == value
