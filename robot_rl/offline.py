@@ -57,8 +57,9 @@ def offline(options: argparse.Namespace) -> int:
         raise ConfigError(f"--episodes is {options.episodes}, but must be at least 0.")
     config = _configured(options, experience)
     run = config.run or default_path(config)
-    ObservationSpec.of(problem_of(config).example)  # refuses what no network can see
-    Worth(experience, config.reward, config.learner)  # refuses a reward that is not there
+    problem = problem_of(config)
+    ObservationSpec.of(problem.example)  # refuses what no network can see
+    Worth(experience, config.reward, config.learner, problem.schema)  # refuses what the set does not have
     runs = {_shown(config.reward): dataclasses.replace(config, run=run)}
     if config.agent == "iql" and config.reward != CONSTANT:
         beside = run.with_name(f"{run.name}-{CONSTANT}")

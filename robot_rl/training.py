@@ -22,7 +22,7 @@ from robot_rl.checkpoint import (
     read_checkpoint,
 )
 from robot_rl.config import GYM, OFFLINE, RunConfig, devices_of
-from robot_rl.data.demos import Demonstrations, Joined, check_same
+from robot_rl.data.demos import Demonstrations, Joined
 from robot_rl.data.formats.experience import open_experience
 from robot_rl.data.formats.whole import write_set
 from robot_rl.data.journal import Journal, JournalReader
@@ -81,9 +81,7 @@ def read_demos(config: RunConfig, run: RunFolder) -> Records:
     folder = demos_folder(config, run)
     if config.agent not in OFFLINE:
         return Demonstrations(folder, schema_of(config))
-    experience = open_experience(folder)
-    check_same(experience.schema, schema_of(config), f"the steps in {folder}")
-    return Worth(experience, config.reward, config.learner)
+    return Worth(open_experience(folder), config.reward, config.learner, schema_of(config))
 
 
 def read_imported(config: RunConfig) -> Records:

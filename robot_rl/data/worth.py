@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 from robot_rl.config import LearnerConfig
 from robot_rl.data.beside import read_labels
+from robot_rl.data.demos import check_same
 from robot_rl.data.formats.experience import Experience
 from robot_rl.data.label import HUMAN, Label, Labels, Record
+from robot_rl.data.schema import Schema
 from robot_rl.data.transition import Transition
 from robot_rl.exceptions import DataError
 
@@ -28,8 +31,15 @@ class Worth:
     DataError: labels of that source do not lie beside the set, or not of all its steps.
     """
 
-    def __init__(self, experience: Experience, reward: str, settings: LearnerConfig) -> None:
+    def __init__(
+        self, experience: Experience, reward: str, settings: LearnerConfig, schema: Schema | None = None
+    ) -> None:
+        """schema: what is learnt from; the set may observe more (pictures beside the state), which is left out.
+
+        DataError: the set observes less, or otherwise.
+        """
         self._experience, self._reward = experience, reward
+        self._schema = _part_of(experience.schema, schema, experience.path) if schema else experience.schema
         self._labels = self._judgement()
         self._scale = RANGE / self._span() if settings.reward_scaling else 1.0
         self._shift = settings.reward_shift
@@ -39,15 +49,22 @@ class Worth:
 
     def __iter__(self) -> Iterator[Record]:
         for reader in self._experience.readers:
-            for record in reader.records():
+            for record in reader.records(packed=not self._schema.images):
                 if isinstance(record, Transition):
-                    yield dataclasses.replace(record, reward=self._scale * self._worth(record) + self._shift)
+                    yield self._seen(record, self._scale * self._worth(record) + self._shift)
                 elif record.kind != "reward":
                     yield record
 
     def steps(self, packed: bool = False) -> Iterator[tuple[Transition, float]]:
         """Every step with its reward, before any scaling. packed: no picture is decoded."""
         return ((step, self._worth(step)) for step in self._experience.steps(packed=packed))
+
+    def _seen(self, step: Transition, reward: float) -> Transition:
+        """The step as it is learnt from."""
+        names = [item.name for item in self._schema.observation]
+        values = {item.name: getattr(step, item.name) for item in dataclasses.fields(Transition)}
+        values |= {part: {name: values[part][name] for name in names} for part in ("observation", "next_observation")}
+        return Transition(**values | {"reward": reward})
 
     def _judgement(self) -> Labels:
         """The labels that count."""
@@ -84,3 +101,11 @@ class Worth:
         for step, reward in self.steps(packed=True):
             totals[step.episode] += reward
         return max(totals.values(), default=0.0) - min(totals.values(), default=0.0) or 1.0
+
+
+def _part_of(found: Schema, wanted: Schema, path: Path) -> Schema:
+    """What is wanted of what was found. Raises `DataError`, naming the difference, where that is not all there."""
+    names = {item.name for item in wanted.observation}
+    part = dataclasses.replace(found, observation=tuple(item for item in found.observation if item.name in names))
+    check_same(part, wanted, f"the steps in {path}")
+    return part

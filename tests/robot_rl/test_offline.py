@@ -4,11 +4,16 @@ import json
 import numpy as np
 import pytest
 
+import tasks
 from robot_rl.cli import main
+from robot_rl.config import LearnerConfig
 from robot_rl.data.beside import Judgement, write_labels
 from robot_rl.data.formats.experience import open_experience
 from robot_rl.data.journal import Journal
 from robot_rl.data.schema import Schema
+from robot_rl.data.transition import Transition
+from robot_rl.data.worth import RECORDED, Worth
+from robot_rl.envs.observation import Observer
 from robot_rl.runs import RunFolder
 from tests.robot_rl.data import episodes
 
@@ -96,6 +101,30 @@ def test_cloning_needs_no_control(recorded, tmp_path, capsys):
     bc = ("--agent", "bc", "--learner.bc-steps", "20", "--learner.hidden", "16,16")
     code, out, _ = said(capsys, "offline", recorded, *bc, "--run", tmp_path / "run")
     assert code == 0 and "constant" not in out
+
+
+def test_a_set_with_pictures_is_learnt_from_by_its_state(tmp_path, capsys):
+    task = tasks.load("reach")
+    shown, state = Observer(task, "pixels"), Observer(task, "state").schema()
+    seen = {name: np.ones_like(value) for name, value in shown.example().items()}
+    action = np.zeros(3, np.float32)
+    with Journal(tmp_path / "set", shown.schema(), sync=False) as journal:
+        for step in range(12):
+            last = step == 11
+            journal.append(
+                Transition(
+                    "a", step, "e", step, step / 10, step / 10 + 0.1, seen, seen, action, action, False, 0.5, False,
+                    last, False, 0,
+                )
+            )  # fmt: skip
+    steps = list(Worth(open_experience(tmp_path / "set"), RECORDED, LearnerConfig(), state))
+    assert {*steps[0].observation} == {item.name for item in state.observation} == {*steps[0].next_observation}
+    assert type(steps[0]) is Transition and steps[0].reward == 0.5
+    options = ("--run", tmp_path / "run", "--episodes", "0", *QUICK)
+    code, _, err = said(capsys, "offline", tmp_path / "set", *options)
+    assert code == 0, err
+    code, _, err = said(capsys, "offline", tmp_path / "set", "--obs", "features", "--run", tmp_path / "other", *QUICK)
+    assert code == 2 and "observe otherwise" in err and not (tmp_path / "other").exists()
 
 
 def test_a_dry_run_says_what_it_would_do(recorded, tmp_path, capsys):
