@@ -31,7 +31,6 @@ async function next(){for(;;){const r=await fetch('/pair');const p=await r.json(
  if(p.over){document.body.innerHTML='<h1>Thank you: that was all.</h1>';return}
  if(p.number>=0&&p.number!==number){number=p.number;
  document.getElementById('task').textContent='Which is nearer: '+p.task+'?';
- 
  document.getElementById('done').textContent=(p.number+1)+' of '+p.total;
  for(const n of ['first','second'])document.getElementById(n).src='data:image/png;base64,'+p[n];return}
  await new Promise(f=>setTimeout(f,200))}}
