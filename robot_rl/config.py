@@ -23,6 +23,7 @@ from controllers.settings import option
 from robot_rl.exceptions import ConfigError
 from robot_rl.learner_config import LearnerConfig as LearnerConfig
 from robot_rl.learner_config import check_range, validate_learner
+from robot_rl.rewards.vice.configuration import ViceConfig, validate_vice
 
 DEVICES = ("keyboard", "spacemouse", "gamepad", "ros", "leader")
 """What a person may take over with (`robot_rl.teleop`)."""
@@ -51,7 +52,8 @@ class RunConfig:
     crops: int = option(4, "for features: how many variations of each frame are kept, the frame itself first")
     backbone_id: str = option("", "for features: which weights; found when a run begins, and checked from then on")
     reward: str = option(
-        "task", "task, intervention (RLIF: -1 for a takeover), human (the operator alone), classifier; offline more"
+        "task",
+        "task, intervention (RLIF: -1 for a takeover), human (the operator alone), classifier, vice; offline more",
     )
     reward_model: Path | None = option(None, "for --reward classifier: the folder of `robot-rl classifier train`")
     reward_frames: int = option(1, "frames in a row that must show success before it counts")
@@ -78,14 +80,20 @@ class RunConfig:
     log: Literal["tensorboard", "wandb", "none"] = option("none", "where metrics go besides metrics.jsonl")
     rerun: str = option("none", "stream to the Rerun viewer: spawn (here), its address, or into a file .rrd")
     learner: LearnerConfig = field(default_factory=LearnerConfig)
+    vice: ViceConfig = field(default_factory=ViceConfig)
 
+
+GROUPS: dict[str, type] = {"learner": LearnerConfig, "vice": ViceConfig}
+"""Fields that hold settings of their own, as `--learner.batch N`."""
 
 CLONING = ("dagger", "hg_dagger")
 """Agents that go on cloning while the run goes: of them all that somebody shows counts among the demonstrations."""
 
 OFFLINE = ("bc", "iql")
 """Agents that learn from what was recorded before, and from nothing else."""
-REWARDS = ("task", "intervention", "human", "classifier")
+LEARNT = ("vice",)
+"""Rewards that are learnt while the run goes (`robot_rl.rewards.learnt`): nothing is worth anything while it acts."""
+REWARDS = ("task", "intervention", "human", "classifier", *LEARNT)
 """Rewards of runs that act. Those that learn offline may have `constant`, and any source of labels beside the set."""
 
 NOT_SAVED = ("run", "resume")
@@ -117,10 +125,11 @@ class Learnable(Protocol):
 def effective(task: Learnable, *layers: Mapping[str, Any]) -> RunConfig:
     """The configuration of a run of `task`, from nested override layers that `check` has passed."""
     run: dict[str, Any] = {"task": task.name, "steps": task.steps}
-    learner = check({"learner": dict(task.learner)}, f"task {task.name}").get("learner", {})
+    groups: dict[str, dict[str, Any]] = {name: {} for name in GROUPS}
+    groups |= check({"learner": dict(task.learner)}, f"task {task.name}")
     for layer in layers:
-        run |= {key: value for key, value in layer.items() if key not in ("learner", "task")}
-        learner = {**learner, **layer.get("learner", {})}
+        run |= {key: value for key, value in layer.items() if key not in (*GROUPS, "task")}
+        groups = {name: {**values, **layer.get(name, {})} for name, values in groups.items()}
     if run.get("teleop", "none") != "none":
         run.setdefault("clock", "realtime")  # a person is not as fast as the machine
     run |= _with_cell(run)
@@ -128,7 +137,7 @@ def effective(task: Learnable, *layers: Mapping[str, Any]) -> RunConfig:
         run["steps"] = 0
     if run.get("reward") == "intervention" and run.get("agent") not in CLONING:
         run.setdefault("interventions", "online")  # as in RLIF, whose demonstrations were there before
-    config = RunConfig(**run, learner=LearnerConfig(**learner))
+    config = RunConfig(**run, **{name: cls(**groups[name]) for name, cls in GROUPS.items()})
     validate(config)
     return config
 
@@ -163,6 +172,7 @@ def as_cell(value: CellConfig | Mapping[str, Any] | None) -> CellConfig | None:
 def validate(config: RunConfig) -> None:
     """Refuse values that no run can use. Raises `ConfigError` naming the option, the value and the mend."""
     validate_learner(config.learner)
+    validate_vice(config.vice)
     check_range("steps", config.steps or 0, 0, math.inf)
     if config.agent in OFFLINE and config.steps:
         raise ConfigError(
@@ -172,6 +182,8 @@ def validate(config: RunConfig) -> None:
         raise ConfigError(f"reward is {config.reward!r}; {settings.suggest(config.reward, REWARDS)}.")
     if config.reward == "classifier" and config.agent not in OFFLINE:
         _validate_classifier(config)
+    if config.reward in LEARNT and config.agent not in OFFLINE:
+        _validate_learnt(config)
     if config.initial is not None and config.learner.normalise:
         raise ConfigError(
             f"initial is {config.initial}, whose networks see observations as they are, but learner.normalise is on; "
@@ -197,6 +209,14 @@ def _validate_classifier(config: RunConfig) -> None:
         )
     if config.obs != "features":
         raise ConfigError(f"reward is classifier, but obs is {config.obs}; a classifier needs --obs features.")
+
+
+def _validate_learnt(config: RunConfig) -> None:
+    """Refuse what gives a reward nothing to learn from, or nobody anything to do with it. Raises `ConfigError`."""
+    if config.agent in CLONING:
+        raise ConfigError(f"reward is {config.reward}, but agent {config.agent} looks at no reward; use rlpd or sac.")
+    if config.reward == "vice" and config.demos == "0" and not config.vice.goals:
+        raise ConfigError("reward is vice, but demos is 0, so nothing shows the goal; name a set with --vice.goals.")
 
 
 def _validate_people(config: RunConfig) -> None:
@@ -357,5 +377,5 @@ def load_config(path: Path) -> RunConfig:
     values = read_overrides(path)
     if "task" not in values:
         raise ConfigError(f"{path} names no task; add a line such as 'task: reach'.")
-    learner = LearnerConfig(**values.pop("learner", {}))
-    return RunConfig(**values | {"cell": as_cell(values.get("cell"))}, learner=learner)
+    values |= {name: cls(**values.get(name, {})) for name, cls in GROUPS.items()}
+    return RunConfig(**values | {"cell": as_cell(values.get("cell"))})

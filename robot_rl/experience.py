@@ -14,15 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_rl.checkpoint import Checkpoint
-from robot_rl.config import OFFLINE, RunConfig, takes_over
+from robot_rl.config import LEARNT, OFFLINE, RunConfig, takes_over
 from robot_rl.data.label import Label, Record
 from robot_rl.data.replay import Replay, Sampler
 from robot_rl.data.transition import Observation
 from robot_rl.exceptions import DataError
 from robot_rl.nets.observation import ObservationSpec
 from robot_rl.rewards import intervention
+from robot_rl.rewards.learnt import LearntReward
 
 ONLINE, DEMONSTRATIONS, IMPORTED = "online", "demonstrations", "imported"
+JUDGE, REWARD_FILE = "judge", "reward.safetensors"
+"""Of a learnt reward: the name of its state in a checkpoint, and its file."""
 ENOUGH = 10_000
 """Steps, spread evenly, that say how large the numbers of a set are."""
 SMALLEST = 1e-3
@@ -48,6 +51,7 @@ class Experience:
     folder: where the replays of observations with cameras lie, memory-mapped, each beginning in a folder of a new
     name that its checkpoints hold: what another beginning left is never taken for its own. None: in memory.
     expert: what it would have done at each step counts among the demonstrations (DAgger).
+    judge: says what steps are worth, and learns to meanwhile (`judge_anew`).
     """
 
     sampler: Sampler
@@ -59,8 +63,10 @@ class Experience:
         action_dim: int,
         folder: Path | None = None,
         expert: Callable[[Observation], NDArray] | None = None,
+        judge: LearntReward | None = None,
     ) -> None:
-        self._expert = expert
+        self._expert, self._judge = expert, judge
+        self._judged: dict[str, int] = {}  # of each replay, the row up to which the newest judgement goes
         self._config, self._spec, self._action_dim = config, spec, action_dim
         self._folder = folder if spec.images or spec.features else None
         self._place: str | None = None
@@ -89,9 +95,11 @@ class Experience:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._place = uuid.uuid4().hex
         self._open({DEMONSTRATIONS: len(demonstrations), IMPORTED: len(imported)})
-        worth = intervention.of_demonstration if self._config.reward == "intervention" else _unchanged
+        rewards = {"intervention": intervention.of_demonstration} | dict.fromkeys(LEARNT, endless)
+        worth = rewards.get(self._config.reward, _unchanged)
         for name, records in ((DEMONSTRATIONS, demonstrations), (IMPORTED, imported)):
             for record in records:
+                self._saw(record)
                 _add(self._replays[name], worth(check(record)))
 
     def add(self, record: Record) -> None:
@@ -100,12 +108,26 @@ class Experience:
         With `interventions: both`, a step that an intervener made counts among the demonstrations, too (HIL-SERL, Luo
         et al., 2024), each as it was: a turn of theirs is no episode, so its last step leads to a value of the next.
         """
+        self._saw(record)
         rlif = self._config.reward == "intervention"
         worth = intervention.relabelled(record, self.online.newest(record.actor)) if rlif else [record]
         _add(self.online, worth)
         if self._config.interventions == "both" and worth:
             record = worth[-1]  # what may come before it judges a step of the policy's
             self._demonstrate(record)
+
+    def judge_anew(self) -> dict[str, float]:
+        """Where the reward is learnt: learn, and judge what was not judged yet, or all if it judges otherwise now."""
+        if self._judge is None:
+            return {}
+        otherwise, metrics = self._judge.learn(self.online)
+        for name, replay in self._replays.items():
+            self._judged[name] = replay.rejudge(self._judge.reward, 0 if otherwise else self._judged.get(name, 0))
+        return metrics
+
+    def _saw(self, record: Record) -> None:
+        if self._judge is not None and not isinstance(record, Label):
+            self._judge.saw(record)
 
     def _demonstrate(self, record: Record) -> None:
         """Count what somebody showed among the demonstrations."""
@@ -130,6 +152,8 @@ class Experience:
             files[f"{name}.safetensors"], states[name] = replay.save()
         random = self.sampler.rng.bit_generator.state
         places = {"place": self._place, "rooms": self._rooms, "shared": self._shared}
+        if self._judge is not None:
+            files[REWARD_FILE], states[JUDGE] = self._judge.save()
         return files, places | {"replays": states, "random": random}
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -143,12 +167,16 @@ class Experience:
         self._open({name: int(room) for name, room in state["rooms"].items()})
         for name, replay in self._replays.items():
             replay.restore(checkpoint.arrays(f"{name}.safetensors"), state["replays"][name])
+        if self._judge is not None:
+            self._judge.restore(checkpoint.arrays(REWARD_FILE), state["replays"][JUDGE])
         self.sampler.rng.bit_generator.state = state["random"]
 
     def close(self) -> None:
         """Let another have the folder."""
         for replay in self._replays.values():
             replay.close()
+        if self._judge is not None:
+            self._judge.close()
 
     def _open(self, rooms: Mapping[str, int]) -> None:
         """rooms: records there are in each source but the run's own; what interveners do has room beside them.
@@ -183,6 +211,13 @@ class Experience:
             n_step=settings.n_step,
             discount=settings.discount,
         )
+
+
+def endless(record: Record) -> list[Record]:
+    """A step in a run whose reward is learnt: nobody says there when the task is done, so its end is none of value."""
+    if isinstance(record, Label) or not record.terminated:
+        return [record]
+    return [dataclasses.replace(record, terminated=False, truncated=True)]
 
 
 def _unchanged(record: Record) -> list[Record]:

@@ -30,6 +30,7 @@ from robot_rl.nets.observation import ObservationSpec
 from robot_rl.nets.pytree import from_named_leaves, named_leaves
 from robot_rl.refused import Refusals
 from robot_rl.returns import Returns
+from robot_rl.rewards.learnt import LearntReward
 from robot_rl.spaces import describe, differences
 from tasks.spec import GripperSpec
 
@@ -60,12 +61,14 @@ class Learner:
         replay: Path | None = None,
         refused: Path | None = None,
         gripper: GripperSpec | None = None,
+        judge: LearntReward | None = None,
     ):
         """observation: an example, for names and shapes. config.learner: with the task's overrides applied.
 
         demos: None where `restore` follows. imported: a source of its own beside them. replay: folder for the
         memory-mapped replay of a run with images; what lies there is removed unless it is restored. refused: folder
         that keeps batches whose update was refused. gripper: of the task, for the agent's grasp critic.
+        judge: where the reward is learnt, too.
 
         ConfigError: a value that cannot work. DataError: a demonstration with other observations.
         """
@@ -76,7 +79,7 @@ class Learner:
         self.agent = make_agent(config.agent, settings, observation, action_dim, config.seed, gripper=gripper)
         self.version = 0
         self.refusals = Refusals(refused)
-        self.experience = Experience(config, self.spec, action_dim, replay, _labeller(config))
+        self.experience = Experience(config, self.spec, action_dim, replay, _labeller(config), judge)
         self.returns = Returns()
         self._slices, self._calls, self._blocks = plan(config.agent, settings)
         self._lock = threading.Lock()  # of what follows, but the agent and the experience have another
@@ -201,6 +204,7 @@ class Learner:
         started = time.perf_counter()
         collected = []
         with self.block():
+            judged = self.experience.judge_anew()
             sampler, shape = self.experience.sampler, (self._slices, self.config.learner.batch)
             for batch in Prefetcher(sampler, self._calls, *shape) if sampler else ():
                 self.agent, metrics = self.agent.update(batch)
@@ -209,14 +213,18 @@ class Learner:
             names = collected[0].keys() - {REFUSED} if collected else ()
             means = {name: float(np.mean([m[name] for m in collected])) for name in names}
             seen = len(self.experience.online)
-        return means | {
-            "version": float(self.version),
-            "updates": float(self.updates),
-            "updates_per_s": self._calls * self._slices / (time.perf_counter() - started),
-            "replay": float(seen),
-            "refused": float(self.refusals.total),
-            **self.pacing,
-        }
+        return (
+            means
+            | judged
+            | {
+                "version": float(self.version),
+                "updates": float(self.updates),
+                "updates_per_s": self._calls * self._slices / (time.perf_counter() - started),
+                "replay": float(seen),
+                "refused": float(self.refusals.total),
+                **self.pacing,
+            }
+        )
 
     def _prepare_agent(self) -> None:
         """What a new agent takes from another run, and from what there was before this one."""

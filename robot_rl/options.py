@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from controllers.cells import load_cell
 from controllers.settings import field_types, suggest
-from robot_rl.config import LearnerConfig, RunConfig, convert
+from robot_rl.config import GROUPS, RunConfig, convert
 from robot_rl.exceptions import ConfigError
 
 ALIASES = {"--actors": ("--envs",)}
@@ -23,9 +23,16 @@ METAVARS = {
     "--expert": "scripted|RUN",
     "--backbone": "NAME|FILE",
     "--rerun": "spawn|ADDRESS|FILE",
-    "--reward": "task|intervention|human|classifier",
+    "--reward": "task|intervention|human|classifier|vice",
 }
 """What the help calls the value of an option, where its type says too little."""
+
+
+SUMMARIES = {
+    "learner": "overrides of the task's own values",
+    "vice": "for --reward vice",
+}
+"""What the groups of a run's settings are for."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -108,13 +115,13 @@ def add_fields(parser: argparse.ArgumentParser, cls: type, names: Sequence[str],
 def add_run_options(
     parser: argparse.ArgumentParser, names: Sequence[str] | None = None, *, learner: bool = False
 ) -> None:
-    """The options of `RunConfig` (all of them, or those named) and, with all or where it is asked, the learner's."""
-    every = [item.name for item in dataclasses.fields(RunConfig) if item.name not in ("task", "learner")]
+    """The options of `RunConfig` (all, with those of its groups, or those named) and, where asked, the learner's."""
+    every = [item.name for item in dataclasses.fields(RunConfig) if item.name not in ("task", *GROUPS)]
     add_fields(parser, RunConfig, every if names is None else names)
-    if names is None or learner:
-        group = parser.add_argument_group("learner", "overrides of the task's own values")
-        fields = [item.name for item in dataclasses.fields(LearnerConfig)]
-        add_fields(group, LearnerConfig, fields, "learner.")  # type: ignore[arg-type]
+    for name in GROUPS if names is None else ["learner"] if learner else []:
+        group = parser.add_argument_group(name, SUMMARIES[name])
+        fields = [item.name for item in dataclasses.fields(GROUPS[name])]
+        add_fields(group, GROUPS[name], fields, f"{name}.")  # type: ignore[arg-type]
 
 
 def given(options: argparse.Namespace) -> dict[str, Any]:
@@ -122,8 +129,9 @@ def given(options: argparse.Namespace) -> dict[str, Any]:
     known = field_types(RunConfig)
     overrides: dict[str, Any] = {}
     for name, value in vars(options).items():
-        if name.startswith("learner."):
-            overrides.setdefault("learner", {})[name.removeprefix("learner.")] = value
+        group, dot, part = name.partition(".")
+        if dot and group in GROUPS:
+            overrides.setdefault(group, {})[part] = value
         elif name in known and name != "task":
             overrides[name] = value
     return overrides
@@ -151,8 +159,8 @@ def _unknown(argument: str, command: Parser | None, parser: argparse.ArgumentPar
         return ConfigError(f"unexpected argument {argument!r}; `{(command or parser).prog} --help` shows how.")
     name = argument.split("=", 1)[0]
     flags = [flag for flag in (command or parser)._option_string_actions if flag.startswith("--")]
-    of_learner = [flag for flag in flags if flag.startswith("--learner.")]
-    choices = of_learner if name.startswith("--learner.") and of_learner else [*set(flags) - set(of_learner)]
+    of_group = [flag for flag in flags if flag.partition(".")[0] == name.partition(".")[0]] if "." in name else []
+    choices = of_group or [flag for flag in flags if "." not in flag]
     return ConfigError(f"unknown option {name}; {suggest(name, sorted(choices))}.")
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from controllers.cells import CellConfig
-from robot_rl.config import CHANGEABLE, NOT_SAVED, RunConfig, load_config, save_config, validate
+from robot_rl.config import CHANGEABLE, GROUPS, NOT_SAVED, RunConfig, load_config, save_config, validate
 from robot_rl.disk import disk_errors, write_durably
 from robot_rl.exceptions import ConfigError, RunFolderError
 
@@ -135,12 +135,10 @@ class RunFolder:
         Raises `ConfigError` where an override would make it another run.
         """
         config = self.config()
-        learner = dataclasses.asdict(config.learner)
-        for key, value in {**overrides, **overrides.get("learner", {})}.items():
-            old = learner.get(key, getattr(config, key, None))
+        for key, (old, value) in _compared(config, overrides).items():
             if isinstance(value, CellConfig) and isinstance(old, CellConfig):
                 value = dataclasses.replace(value, robot=old.robot)  # --robot says that, not the cell's file
-            if key not in (*CHANGEABLE, *NOT_SAVED, "learner") and value != old:
+            if key not in (*CHANGEABLE, *NOT_SAVED) and value != old:
                 allowed = ", ".join(CHANGEABLE)
                 old, value = getattr(old, "name", old), getattr(value, "name", value)
                 raise ConfigError(
@@ -185,6 +183,15 @@ def refuse_existing(path: Path) -> None:
         raise RunFolderError(f"the run folder {path} exists; go on with --resume, or name another --run.")
     if path.exists():
         raise RunFolderError(f"{path} exists and is no run folder; name another --run.")
+
+
+def _compared(config: RunConfig, overrides: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Of each field that `overrides` names, those of groups under their own names: what it is, and what is asked."""
+    found = {key: (getattr(config, key), value) for key, value in overrides.items() if key not in GROUPS}
+    for group in GROUPS:
+        own = getattr(config, group)
+        found |= {f"{group}.{key}": (getattr(own, key), value) for key, value in overrides.get(group, {}).items()}
+    return found
 
 
 def _known_runs() -> str:

@@ -21,7 +21,7 @@ from robot_rl.checkpoint import (
     newest_checkpoint,
     read_checkpoint,
 )
-from robot_rl.config import GYM, OFFLINE, RunConfig, devices_of
+from robot_rl.config import GYM, LEARNT, OFFLINE, RunConfig, devices_of
 from robot_rl.data.demos import Demonstrations, Joined
 from robot_rl.data.formats.experience import open_experience
 from robot_rl.data.formats.whole import write_set
@@ -37,9 +37,11 @@ from robot_rl.interveners import make_intervener
 from robot_rl.learner import Learner
 from robot_rl.local import LocalLink, catch_up
 from robot_rl.metrics import MetricsWriter
+from robot_rl.nets.observation import ObservationSpec
 from robot_rl.person import Person, watched
 from robot_rl.problem import problem_of
 from robot_rl.resume import resume
+from robot_rl.rewards.making import make_learnt
 from robot_rl.runs import RunFolder
 from robot_rl.view import viewed
 
@@ -99,10 +101,13 @@ def make_learner(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> L
 
     def make(demos: Records | None) -> Learner:
         imported = () if demos is None else read_imported(config)
-        folders = {"replay": run.replay, "refused": run.refused}
-        return Learner(
-            config, problem.example, problem.action_dim, demos, imported=imported, **folders, gripper=problem.gripper
+        judge = make_learnt(
+            config, problem.schema, ObservationSpec.of(problem.example), lambda: read_demos(config, run)
         )
+        return Learner(
+            config, problem.example, problem.action_dim, demos, imported=imported, gripper=problem.gripper,
+            replay=run.replay, refused=run.refused, judge=judge,
+        )  # fmt: skip
 
     return resume(
         run.checkpoints, make, lambda: read_demos(config, run), tell=lambda text: metrics.write("notice", text=text)
@@ -146,13 +151,16 @@ def first_episode(journal: Journal) -> int:
     return journal.episodes()
 
 
-def record_episode(metrics: MetricsWriter, episode: Episode, step: int, version: int, journal: Journal) -> None:
-    """One `episode` record; journal: that the episode is in."""
+def record_episode(
+    config: RunConfig, metrics: MetricsWriter, episode: Episode, step: int, version: int, journal: Journal
+) -> None:
+    """One `episode` record; journal: that the episode is in. Where the reward is learnt, nobody tells of success."""
+    told = episode.complete and config.reward not in LEARNT
     metrics.write(
         "episode",
         step=step,
         length=episode.steps,
-        success=episode.success if episode.complete else None,
+        success=episode.success if told else None,
         intervened=episode.interventions,
         version=version,
         robot_s=episode.cycle,
@@ -305,7 +313,7 @@ def _turns(
     )
     return actor.turns(
         config.steps,
-        on_episode=lambda episode: record_episode(metrics, episode, link.steps, link.version, journal),
+        on_episode=lambda episode: record_episode(config, metrics, episode, link.steps, link.version, journal),
         stop=stop,
     )
 

@@ -62,7 +62,7 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
 
     def on_episode(episode: Episode) -> None:
         steps = uplink.steps if config.actors == 1 else uplink.received  # of all actors
-        record_episode(metrics, episode, steps, weights.version, journal)
+        record_episode(host.config, metrics, episode, steps, weights.version, journal)
         diagnose(host, uplink, weights, journal, episode)
 
     def tell(text: str) -> None:

@@ -150,3 +150,61 @@ def test_a_run_goes_on_without_the_person_it_began_with_and_the_other_way_round(
         again.add(step)
     third.restore(saved(tmp_path / "b", again))
     assert len(third.demonstrations) == held + 3
+
+
+class Taught:
+    """A learnt reward: as many as it learnt times, and the first number that was reached."""
+
+    source = "taught"
+
+    def __init__(self):
+        self.times, self.seen = 0, []
+
+    def saw(self, step):
+        self.seen.append(step.sequence)
+
+    def learn(self, reached):
+        self.times += len(reached) > 0
+        return len(reached) > 0, {"times": float(self.times)}
+
+    def reward(self, observations):
+        return 100.0 * self.times + observations["pose"][:, 0]
+
+    def save(self):
+        return {"times": np.array([self.times])}, {"seen": self.seen}
+
+    def restore(self, arrays, state):
+        self.times, self.seen = int(arrays["times"][0]), state["seen"]
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_learnt_reward_judges_every_step_anew_and_comes_back(tmp_path):
+    def make(judge):
+        config = dataclasses.replace(run_config(), reward="vice")
+        return Experience(config, ObservationSpec.of(transition().observation), 2, judge=judge)
+
+    shown = steps(3, None, actor="expert", episode="shown", reward=9.0)
+    shown[-1] = dataclasses.replace(shown[-1], terminated=True)
+    target = make(Taught())
+    target.begin(shown)
+    assert target.judge_anew() == {"times": 0.0}
+    first = target.demonstrations.gather(np.arange(3))
+    assert np.array_equal(first.reward, [step.next_observation["pose"][0] for step in shown])
+    assert not first.terminated.any()  # nobody knows when the task is done, so its value goes on
+    own = steps(4, None, reward=9.0)
+    for step in own:
+        target.add(step)
+    target.add(Label("actor0", 4, 0.0, "episode", 2, "human", 1, "reward", -7.0))
+    assert target.judge_anew() == {"times": 1.0}
+    wanted = [100 + step.next_observation["pose"][0] for step in own]
+    wanted[2] = -7.0  # a person's word stands
+    assert np.allclose(target.online.gather(np.arange(4)).reward, wanted)
+    assert (target.demonstrations.gather(np.arange(3)).reward > 50).all()
+
+    again = make(Taught())
+    again.restore(saved(tmp_path, target))
+    assert np.array_equal(again.sampler.sample(2, 8).reward, target.sampler.sample(2, 8).reward)
+    assert again.judge_anew() == {"times": 2.0}
+    again.close()

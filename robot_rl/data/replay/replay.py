@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +21,9 @@ from robot_rl.exceptions import DataError
 from robot_rl.nets.observation import ObservationSpec
 
 _log = logging.getLogger(__name__)
+
+PIECE = 1024
+"""Steps that are judged anew at once."""
 
 
 class Tail(NamedTuple):
@@ -165,6 +168,23 @@ class Replay:
         _, place = np.unique(episode, return_inverse=True)
         totals: NDArray[np.float32] = np.bincount(place, reward).astype(np.float32)
         return totals[place]
+
+    def rejudge(self, worth: Callable[[dict[str, NDArray]], NDArray[np.float32]], since: int = 0) -> int:
+        """Ask `worth` what each step from row `since` on is worth, by what it led to, in place of what was recorded.
+
+        Labels stand above it. Returns the number of the row that comes next.
+        """
+        c = self._columns
+        for first in range(max(since, self._first), self._written, PIECE):
+            at = np.arange(first, min(first + PIECE, self._written)) % self.capacity
+            seen = {name: np.empty((len(at), *shape), dtype) for name, (shape, dtype) in self.seen.arrays.items()}
+            self.moments.fill(seen, c["moments"][at, 1:])
+            c["recorded"][at] = c["reward"][at] = worth(seen)
+        labelled = [self._episodes[name].serial for name in self._labels if name in self._episodes]
+        held = np.arange(max(since, self._first), self._written) % self.capacity
+        for at in held[np.isin(c["episode"][held], labelled)]:
+            self._judge(int(at), self._names[int(c["episode"][at])])
+        return self._written
 
     def gather(self, index: NDArray[np.int64]) -> Batch:
         """Transitions by age, 0 the oldest that may be drawn; index may have any shape."""

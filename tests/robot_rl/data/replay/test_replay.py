@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from robot_rl.data.label import Label
 from robot_rl.data.replay import Replay
 from robot_rl.exceptions import DataError
 from robot_rl.nets.observation import ObservationSpec
@@ -222,3 +223,19 @@ def test_steps_that_each_bring_their_own_past_are_forgotten_before_there_is_no_r
     for row, index in enumerate(range(400 - len(replay), 400)):
         seen = joined([*past[index], steps[index].observation])
         np.testing.assert_array_equal(newest.observation["pose"][row], seen["pose"])
+
+
+def test_steps_are_judged_anew_from_a_row_on_and_labels_stand():
+    world, replay = World(), Replay(SPEC, ACTIONS, 6)
+    made = [world.step("a", "go on") for _ in range(9)]  # the first three are forgotten
+    for step in made:
+        replay.add(step)
+    said = made[7]
+    replay.label(Label("h", 0, 0.0, said.episode, said.step, "human", 1, "reward", 55.0))
+    assert replay.rejudge(lambda seen: seen["pose"][:, 0]) == 9
+    wanted = [step.next_observation["pose"][0] for step in made[3:]]
+    wanted[4] = 55.0
+    assert np.array_equal(replay.gather(np.arange(6)).reward, np.float32(wanted))
+    replay.rejudge(lambda seen: -seen["pose"][:, 0], 8)
+    assert np.array_equal(replay.gather(np.arange(6)).reward, np.float32([*wanted[:5], -wanted[5]]))
+    assert replay.rejudge(lambda seen: 1 / 0, 9) == 9  # nothing is asked about nothing
