@@ -112,7 +112,10 @@ def observer_of(config: RunConfig) -> Observer:
     """What the run's policy sees."""
     from robot_rl.envs.observation import Observer
 
-    return Observer(task_of(config), config.obs, crops=config.crops, backbone_id=config.backbone_id)
+    return Observer(
+        task_of(config), config.obs, crops=config.crops, backbone_id=config.backbone_id,
+        keep_pictures=config.keep_pictures,
+    )  # fmt: skip
 
 
 def open_perception(config: RunConfig) -> Encoder | None:

@@ -23,6 +23,7 @@ from controllers.settings import option
 from robot_rl.exceptions import ConfigError
 from robot_rl.learner_config import LearnerConfig as LearnerConfig
 from robot_rl.learner_config import check_range, validate_learner
+from robot_rl.rewards.preference.configuration import FeedbackConfig, validate_feedback
 from robot_rl.rewards.vice.configuration import ViceConfig, validate_vice
 
 DEVICES = ("keyboard", "spacemouse", "gamepad", "ros", "leader")
@@ -50,10 +51,11 @@ class RunConfig:
     )
     backbone: str = option("compact", "for features: compact (ours), a file of robot-rl pretrain, timm:NAME or hf:NAME")
     crops: int = option(4, "for features: how many variations of each frame are kept, the frame itself first")
+    keep_pictures: bool = option(False, "for features: the pictures too are recorded, to be shown to somebody")
     backbone_id: str = option("", "for features: which weights; found when a run begins, and checked from then on")
     reward: str = option(
         "task",
-        "task, intervention (RLIF: -1 for a takeover), human (the operator alone), classifier, vice; offline more",
+        "task, intervention (RLIF, -1 for a takeover), human, classifier, vice, preference; offline more",
     )
     reward_model: Path | None = option(None, "for --reward classifier: the folder of `robot-rl classifier train`")
     reward_frames: int = option(1, "frames in a row that must show success before it counts")
@@ -81,9 +83,10 @@ class RunConfig:
     rerun: str = option("none", "stream to the Rerun viewer: spawn (here), its address, or into a file .rrd")
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     vice: ViceConfig = field(default_factory=ViceConfig)
+    feedback: FeedbackConfig = field(default_factory=FeedbackConfig)
 
 
-GROUPS: dict[str, type] = {"learner": LearnerConfig, "vice": ViceConfig}
+GROUPS: dict[str, type] = {"learner": LearnerConfig, "vice": ViceConfig, "feedback": FeedbackConfig}
 """Fields that hold settings of their own, as `--learner.batch N`."""
 
 CLONING = ("dagger", "hg_dagger")
@@ -91,7 +94,7 @@ CLONING = ("dagger", "hg_dagger")
 
 OFFLINE = ("bc", "iql")
 """Agents that learn from what was recorded before, and from nothing else."""
-LEARNT = ("vice",)
+LEARNT = ("vice", "preference")
 """Rewards that are learnt while the run goes (`robot_rl.rewards.learnt`): nothing is worth anything while it acts."""
 REWARDS = ("task", "intervention", "human", "classifier", *LEARNT)
 """Rewards of runs that act. Those that learn offline may have `constant`, and any source of labels beside the set."""
@@ -137,6 +140,8 @@ def effective(task: Learnable, *layers: Mapping[str, Any]) -> RunConfig:
         run["steps"] = 0
     if run.get("reward") == "intervention" and run.get("agent") not in CLONING:
         run.setdefault("interventions", "online")  # as in RLIF, whose demonstrations were there before
+    if run.get("reward") == "preference" and run.get("agent") not in OFFLINE:
+        run.setdefault("keep_pictures", True)  # for whoever compares
     config = RunConfig(**run, **{name: cls(**groups[name]) for name, cls in GROUPS.items()})
     validate(config)
     return config
@@ -182,6 +187,8 @@ def validate(config: RunConfig) -> None:
         raise ConfigError(f"reward is {config.reward!r}; {settings.suggest(config.reward, REWARDS)}.")
     if config.reward == "classifier" and config.agent not in OFFLINE:
         _validate_classifier(config)
+    if config.keep_pictures and config.obs != "features":
+        raise ConfigError(f"keep_pictures is on, but obs is {config.obs}; it goes with --obs features.")
     if config.reward in LEARNT and config.agent not in OFFLINE:
         _validate_learnt(config)
     if config.initial is not None and config.learner.normalise:
@@ -217,6 +224,15 @@ def _validate_learnt(config: RunConfig) -> None:
         raise ConfigError(f"reward is {config.reward}, but agent {config.agent} looks at no reward; use rlpd or sac.")
     if config.reward == "vice" and config.demos == "0" and not config.vice.goals:
         raise ConfigError("reward is vice, but demos is 0, so nothing shows the goal; name a set with --vice.goals.")
+    if config.reward == "preference":
+        if config.obs != "features" or not config.keep_pictures:
+            raise ConfigError(
+                f"reward is preference, but obs is {config.obs} and keep_pictures {str(config.keep_pictures).lower()}; "
+                "comparing needs --obs features --keep-pictures."
+            )
+        if config.learner.stack != 1:
+            raise ConfigError(f"learner.stack is {config.learner.stack}, but with reward preference must be 1.")
+        validate_feedback(config.feedback)
 
 
 def _validate_people(config: RunConfig) -> None:

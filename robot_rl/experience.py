@@ -99,7 +99,7 @@ class Experience:
         worth = rewards.get(self._config.reward, _unchanged)
         for name, records in ((DEMONSTRATIONS, demonstrations), (IMPORTED, imported)):
             for record in records:
-                self._saw(record)
+                self._saw(record, shown=True)
                 _add(self._replays[name], worth(check(record)))
 
     def add(self, record: Record) -> None:
@@ -108,7 +108,7 @@ class Experience:
         With `interventions: both`, a step that an intervener made counts among the demonstrations, too (HIL-SERL, Luo
         et al., 2024), each as it was: a turn of theirs is no episode, so its last step leads to a value of the next.
         """
-        self._saw(record)
+        self._saw(record, shown=False)
         rlif = self._config.reward == "intervention"
         worth = intervention.relabelled(record, self.online.newest(record.actor)) if rlif else [record]
         _add(self.online, worth)
@@ -125,9 +125,9 @@ class Experience:
             self._judged[name] = replay.rejudge(self._judge.reward, 0 if otherwise else self._judged.get(name, 0))
         return metrics
 
-    def _saw(self, record: Record) -> None:
+    def _saw(self, record: Record, *, shown: bool) -> None:
         if self._judge is not None and not isinstance(record, Label):
-            self._judge.saw(record)
+            self._judge.saw(record, shown)
 
     def _demonstrate(self, record: Record) -> None:
         """Count what somebody showed among the demonstrations."""

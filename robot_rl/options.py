@@ -23,7 +23,7 @@ METAVARS = {
     "--expert": "scripted|RUN",
     "--backbone": "NAME|FILE",
     "--rerun": "spawn|ADDRESS|FILE",
-    "--reward": "task|intervention|human|classifier|vice",
+    "--reward": "task|intervention|human|classifier|vice|preference",
 }
 """What the help calls the value of an option, where its type says too little."""
 
@@ -31,6 +31,7 @@ METAVARS = {
 SUMMARIES = {
     "learner": "overrides of the task's own values",
     "vice": "for --reward vice",
+    "feedback": "for --reward preference",
 }
 """What the groups of a run's settings are for."""
 

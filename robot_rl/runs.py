@@ -71,6 +71,11 @@ class RunFolder:
         return self.path / "journal"
 
     @property
+    def feedback(self) -> Path:
+        """Moments and comparisons of a reward that is learnt from these while the run goes."""
+        return self.path / "feedback"
+
+    @property
     def replay(self) -> Path:
         """What the learner holds of images, memory-mapped; it can be made again from the journals."""
         return self.path / "replay"

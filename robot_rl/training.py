@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -37,7 +38,6 @@ from robot_rl.interveners import make_intervener
 from robot_rl.learner import Learner
 from robot_rl.local import LocalLink, catch_up
 from robot_rl.metrics import MetricsWriter
-from robot_rl.nets.observation import ObservationSpec
 from robot_rl.person import Person, watched
 from robot_rl.problem import problem_of
 from robot_rl.resume import resume
@@ -49,6 +49,13 @@ from robot_rl.view import viewed
 def schema_of(config: RunConfig) -> Schema:
     """The schema of a run's records."""
     return problem_of(config).schema
+
+
+def learnt_from(config: RunConfig) -> Schema:
+    """The part of the schema that the run learns from: kept pictures are for others."""
+    problem = problem_of(config)
+    fields = tuple(item for item in problem.schema.observation if item.name in problem.example)
+    return dataclasses.replace(problem.schema, observation=fields)
 
 
 def demos_folder(config: RunConfig, run: RunFolder) -> Path:
@@ -82,13 +89,13 @@ def read_demos(config: RunConfig, run: RunFolder) -> Records:
         return ()
     folder = demos_folder(config, run)
     if config.agent not in OFFLINE:
-        return Demonstrations(folder, schema_of(config))
-    return Worth(open_experience(folder), config.reward, config.learner, schema_of(config))
+        return Demonstrations(folder, learnt_from(config))
+    return Worth(open_experience(folder), config.reward, config.learner, learnt_from(config))
 
 
 def read_imported(config: RunConfig) -> Records:
     """What the run imports, one set after the other."""
-    schema = schema_of(config)
+    schema = learnt_from(config)
     return Joined([Demonstrations(Path(folder), schema, "imported steps") for folder in config.imported])
 
 
@@ -99,19 +106,18 @@ def make_learner(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> L
     """
     problem = problem_of(config)
 
+    def tell(text: str) -> None:
+        metrics.write("notice", text=text)
+
     def make(demos: Records | None) -> Learner:
         imported = () if demos is None else read_imported(config)
-        judge = make_learnt(
-            config, problem.schema, ObservationSpec.of(problem.example), lambda: read_demos(config, run)
-        )
+        judge = make_learnt(config, run, learnt_from(config), lambda: read_demos(config, run), tell)
         return Learner(
             config, problem.example, problem.action_dim, demos, imported=imported, gripper=problem.gripper,
             replay=run.replay, refused=run.refused, judge=judge,
         )  # fmt: skip
 
-    return resume(
-        run.checkpoints, make, lambda: read_demos(config, run), tell=lambda text: metrics.write("notice", text=text)
-    )
+    return resume(run.checkpoints, make, lambda: read_demos(config, run), tell=tell)
 
 
 def relearn(

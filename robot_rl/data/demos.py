@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -16,12 +17,12 @@ class Demonstrations:
     """The records of a set, labels among them; read from its journal whenever they are gone through."""
 
     def __init__(self, folder: Path, schema: Schema, what: str = "demonstrations") -> None:
-        """schema: of the environments that they are for. what: they are called.
+        """schema: of what is learnt from; they may hold more, such as pictures. what: they are called.
 
         Raises `DataError`: no set, an empty one, another task, other observations or actions, damage.
         """
         self._reader = JournalReader(Path(folder))
-        check_same(self._reader.schema, schema, f"the {what} in {folder}")
+        part_of(self._reader.schema, schema, f"the {what} in {folder}")
         if not len(self):
             raise DataError(f"the {what} in {folder} are none; record some with `robot-rl demos {schema.task}`")
 
@@ -57,3 +58,11 @@ def check_same(found: Schema, wanted: Schema, what: str) -> None:
     ours = {field.name: field for field in wanted.observation}
     differ = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name) != ours.get(name))
     raise DataError(f"{what} observe otherwise than this environment: {', '.join(differ)}; record them anew")
+
+
+def part_of(found: Schema, wanted: Schema, what: str) -> Schema:
+    """What is wanted of what was found. Raises `DataError`, naming the difference, where that is not all there."""
+    names = {item.name for item in wanted.observation}
+    part = dataclasses.replace(found, observation=tuple(item for item in found.observation if item.name in names))
+    check_same(part, wanted, what)
+    return part

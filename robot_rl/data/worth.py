@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
 from robot_rl.config import LearnerConfig
 from robot_rl.data.beside import read_labels
-from robot_rl.data.demos import check_same
+from robot_rl.data.demos import part_of
 from robot_rl.data.formats.experience import Experience
 from robot_rl.data.label import HUMAN, Label, Labels, Record
 from robot_rl.data.schema import Schema
@@ -39,7 +38,9 @@ class Worth:
         DataError: the set observes less, or otherwise.
         """
         self._experience, self._reward = experience, reward
-        self._schema = _part_of(experience.schema, schema, experience.path) if schema else experience.schema
+        self._schema = (
+            part_of(experience.schema, schema, f"the steps in {experience.path}") if schema else experience.schema
+        )
         self._labels = self._judgement()
         self._scale = RANGE / self._span() if settings.reward_scaling else 1.0
         self._shift = settings.reward_shift
@@ -101,11 +102,3 @@ class Worth:
         for step, reward in self.steps(packed=True):
             totals[step.episode] += reward
         return max(totals.values(), default=0.0) - min(totals.values(), default=0.0) or 1.0
-
-
-def _part_of(found: Schema, wanted: Schema, path: Path) -> Schema:
-    """What is wanted of what was found. Raises `DataError`, naming the difference, where that is not all there."""
-    names = {item.name for item in wanted.observation}
-    part = dataclasses.replace(found, observation=tuple(item for item in found.observation if item.name in names))
-    check_same(part, wanted, f"the steps in {path}")
-    return part

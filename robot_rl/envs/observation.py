@@ -39,11 +39,21 @@ class Observer:
 
     obs: `state`; `pixels` (cameras added); `features` (`<camera>_features` added, of `crops` each, by the backbone
     whose weights are `backbone_id`: features of another are another schema).
+    keep_pictures: with features, the pictures too are recorded, though no policy sees them.
     """
 
-    def __init__(self, task: TaskSpec, obs: str = "state", *, crops: int = 4, backbone_id: str = "") -> None:
+    def __init__(
+        self,
+        task: TaskSpec,
+        obs: str = "state",
+        *,
+        crops: int = 4,
+        backbone_id: str = "",
+        keep_pictures: bool = False,
+    ) -> None:
         self._task, self._obs, self._crops, self._backbone_id = task, obs, crops, backbone_id
         self._cameras = tuple(camera.name for camera in task.cameras)
+        self._kept = self._cameras if keep_pictures else ()
         self._anchor_inverse = spatial.conjugate(task.anchor.quaternion)
 
     @property
@@ -55,14 +65,14 @@ class Observer:
         boxes: dict[str, spaces.Space] = {
             name: spaces.Box(-LIMIT, LIMIT, (size,), np.float32) for name, size in sizes.items()
         }
-        if self._obs == "pixels":
+        if self._obs == "pixels" or self._kept:
             for camera in self._task.cameras:
                 boxes[camera.name] = spaces.Box(0, 255, (camera.height, camera.width, 3), np.uint8)
-        elif self._obs == "features":
+        if self._obs == "features":
             for camera in self._task.cameras:
                 shape = (self._crops, *FEATURES)
                 boxes[f"{camera.name}_features"] = spaces.Box(-np.inf, np.inf, shape, np.float16)
-        else:
+        elif self._obs == "state":
             for name in self._task.observation.privileged:
                 boxes[f"sim/{name}"] = spaces.Box(-LIMIT, LIMIT, (3,), np.float32)
         return spaces.Dict(boxes)
@@ -89,10 +99,13 @@ class Observer:
             for name in self._task.observation.privileged
         }
         axes = [*action.axes, *(["gripper"] if self._task.gripper is not None else [])]
-        return Schema.from_example(self._task.name, self.example(), axes, units)
+        return Schema.from_example(self._task.name, self._zeros(), axes, units)
 
     def example(self) -> dict[str, NDArray]:
-        """An observation of zeros: its names, shapes and types."""
+        """What the policy sees of an observation of zeros: names, shapes and types."""
+        return {name: value for name, value in self._zeros().items() if name not in self._kept}
+
+    def _zeros(self) -> dict[str, NDArray]:
         return {name: np.zeros(box.shape, box.dtype) for name, box in self.space.items()}  # type: ignore[arg-type]
 
     def __call__(self, reading: Reading) -> dict[str, NDArray]:
@@ -102,7 +115,8 @@ class Observer:
             images = {camera.name: reading.images[camera.name] for camera in self._task.cameras}
             return values | images
         if self._obs == "features":
-            return values | {f"{name}_features": reading.features[name] for name in self._cameras}
+            seen = {f"{name}_features": reading.features[name] for name in self._cameras}
+            return values | seen | {name: reading.images[name] for name in self._kept}
         scale = self._task.observation.position
         hidden = {f"sim/{name}": reading.sim[name] / scale for name in self._task.observation.privileged}
         return values | _clipped(hidden)

@@ -49,7 +49,7 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
     began = first_episode(journal)
     cell = host.cell(
         sim=bool(host.task.observation.privileged) or config.intervener != "none",  # whose expert may look there
-        cameras=config.obs == "pixels",
+        cameras=config.obs == "pixels" or config.keep_pictures,
         features=config.obs == "features",
     )
     reward = enough_of(config, RosReward(host, cell))

@@ -20,8 +20,8 @@ class LearntReward(Protocol):
 
     source: str
 
-    def saw(self, step: Transition) -> None:
-        """A step goes into a replay: of the run itself, or a demonstration."""
+    def saw(self, step: Transition, shown: bool) -> None:
+        """A step goes into a replay: of the run itself, or `shown`: it was there before."""
 
     def learn(self, reached: Replay) -> tuple[bool, dict[str, float]]:
         """Before a block: learn, from what the run reached among others; whether it judges otherwise now, and numbers.

@@ -160,8 +160,8 @@ class Taught:
     def __init__(self):
         self.times, self.seen = 0, []
 
-    def saw(self, step):
-        self.seen.append(step.sequence)
+    def saw(self, step, shown):
+        self.seen.append((step.sequence, shown))
 
     def learn(self, reached):
         self.times += len(reached) > 0

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from robot_rl.exceptions import ConfigError, DataError, RobotRLError
 from robot_rl.options import Parser, add_commands, add_fields, values_of
@@ -57,6 +56,7 @@ def label(options: argparse.Namespace) -> int:
     from robot_rl.rewards.preference import clips
     from robot_rl.rewards.preference.labelling import label as compare
     from robot_rl.rewards.preference.labelling import left_to_ask
+    from robot_rl.rewards.preference.opening import open_judge
     from robot_rl.rewards.preference.store import counts, read_preferences
 
     config = LabelConfig(**values_of(options, LabelConfig))
@@ -70,7 +70,12 @@ def label(options: argparse.Namespace) -> int:
         print("nothing was asked or written: this is a dry run")
         return 0
     _write_about(options.out, config)
-    with interruptible() as stopped, _judge(config, options, len(pairs), stopped.is_set) as judge:
+    with (
+        interruptible() as stopped,
+        open_judge(
+            config, options.out, len(pairs), stopped.is_set, lambda text: print(text, flush=True), options.port
+        ) as judge,
+    ):
         try:
             with bar("comparing", len(pairs)) as tell:
                 compare(frames, config, judge, options.out, pairs, tell, stopped.is_set)
@@ -95,27 +100,6 @@ def _announce(frames: Frames, config: LabelConfig, left: int) -> None:
         return
     price = f", some {cost:.3g} by the prices given" if config.price_in or config.price_out else ""
     print(f"{left:,} comparisons to ask for, {requests:,} requests{price}")
-
-
-def _judge(config: LabelConfig, options: argparse.Namespace, total: int, stopped: Callable[[], bool]) -> Any:
-    """A context with the one who compares."""
-    from contextlib import nullcontext
-
-    from robot_rl.rewards.preference.chat import ChatModel
-    from robot_rl.rewards.preference.judges import VlmJudge
-    from robot_rl.rewards.preference.store import Cache
-
-    if config.judge == "human":
-        from robot_rl.rewards.preference.human import HumanJudge
-
-        judge = HumanJudge(config.task, total, options.port, stopped)
-        print(f"compare here: {judge.url}", flush=True)
-        return judge
-    if config.judge == "local":
-        from robot_rl.rewards.preference.local import LocalModel
-
-        return nullcontext(VlmJudge(LocalModel(config), config, Cache(options.out)))
-    return nullcontext(VlmJudge(ChatModel(config), config, Cache(options.out)))
 
 
 def fit(options: argparse.Namespace) -> int:

@@ -36,6 +36,16 @@ class LabelConfig:
 
 
 @dataclass(frozen=True)
+class FeedbackConfig(LabelConfig):
+    """The same while a run goes: part of its configuration."""
+
+    pairs: int = option(500, "comparisons in all")
+    every: int = option(500, "environment steps from one session of comparisons to the next")
+    session: int = option(50, "comparisons in a session")
+    share: float = option(0.2, "part of the steps whose pictures may be compared")
+
+
+@dataclass(frozen=True)
 class RewardConfig:
     """What `robot-rl preferences fit` may be told."""
 
@@ -50,24 +60,36 @@ class RewardConfig:
     seed: int = option(0, "seed of everything random")
 
 
-def validate_label(config: LabelConfig) -> None:
-    """Raise `ConfigError` for what cannot work."""
+def validate_label(config: LabelConfig, prefix: str = "--") -> None:
+    """Raise `ConfigError` for what cannot work. prefix: of the options' names."""
     if not config.task.strip():
-        raise ConfigError("--task is empty; say the goal in a sentence, such as 'the peg is in the hole'.")
+        raise ConfigError(f"{prefix}task is empty; say the goal in a sentence, such as 'the peg is in the hole'.")
     if config.judge != "human" and not config.model:
-        raise ConfigError(f"--judge is {config.judge}, but --model is empty; name a vision-language model.")
+        raise ConfigError(f"{prefix}judge is {config.judge}, but {prefix}model is empty; name a vision-language model.")
     for name in ("pairs", "length", "largest"):
         if getattr(config, name) < 1:
-            raise ConfigError(f"--{name} is {getattr(config, name)}, but must be at least 1.")
+            raise ConfigError(f"{prefix}{name} is {getattr(config, name)}, but must be at least 1.")
     if config.stages not in (1, 2):
-        raise ConfigError(f"--stages is {config.stages}, but must be 1 or 2.")
+        raise ConfigError(f"{prefix}stages is {config.stages}, but must be 1 or 2.")
     if config.timeout <= 0:
-        raise ConfigError(f"--timeout is {config.timeout}, but must be above 0.")
+        raise ConfigError(f"{prefix}timeout is {config.timeout}, but must be above 0.")
     for name in ("retries", "per_minute", "budget", "price_in", "price_out"):
         if getattr(config, name) < 0:
-            raise ConfigError(f"--{name.replace('_', '-')} is {getattr(config, name)}, but must be at least 0.")
+            raise ConfigError(f"{prefix}{name.replace('_', '-')} is {getattr(config, name)}, but must be at least 0.")
     if config.budget and not (config.price_in or config.price_out):
-        raise ConfigError(f"--budget is {config.budget:g}, but no price is known; give --price-in and --price-out.")
+        raise ConfigError(
+            f"{prefix}budget is {config.budget:g}, but no price is known; give {prefix}price-in and {prefix}price-out."
+        )
+
+
+def validate_feedback(config: FeedbackConfig) -> None:
+    """Raise `ConfigError` for what cannot work while a run goes."""
+    validate_label(config, "--feedback.")
+    for name in ("every", "session"):
+        if getattr(config, name) < 1:
+            raise ConfigError(f"--feedback.{name} is {getattr(config, name)}, but must be at least 1.")
+    if not 0 < config.share <= 1:
+        raise ConfigError(f"--feedback.share is {config.share}, but must be above 0 and at most 1.")
 
 
 def validate_reward(config: RewardConfig) -> None:

@@ -28,7 +28,7 @@ class ViceReward:
         self._config, self._goals = config, goals
         self._rng = np.random.default_rng(seed)
 
-    def saw(self, step: Transition) -> None:
+    def saw(self, step: Transition, shown: bool) -> None:
         """All that it needs lies in the replay."""
 
     def learn(self, reached: Replay) -> tuple[bool, dict[str, float]]:
