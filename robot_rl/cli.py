@@ -107,7 +107,10 @@ def _add_learning(command: Callable[[str, str, Any, str], Parser]) -> None:
     sources = "|".join(("scripted", *DEVICES))
     part.add_argument("--source", default="scripted", metavar=sources, help="who demonstrates (scripted)")
     part.add_argument("--lerobot", type=Path, metavar="DIR", help="write the set as a LeRobotDataset, too")
-    add_run_options(part, ("cell", "robot", "clock", "obs", "reward", "demos", "seed", "run", "teleop_file", "rerun"))
+    add_run_options(
+        part,
+        ("cell", "robot", "clock", "obs", "keep_pictures", "reward", "demos", "seed", "run", "teleop_file", "rerun"),
+    )
 
     what = "look into recorded experience, verify, export, import, merge and trim it"
     add_data(command("data", "COMMAND", lambda options: 0, what))

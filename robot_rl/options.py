@@ -23,7 +23,7 @@ METAVARS = {
     "--expert": "scripted|RUN",
     "--backbone": "NAME|FILE",
     "--rerun": "spawn|ADDRESS|FILE",
-    "--reward": "task|intervention|human|classifier|vice|preference",
+    "--reward": "task|intervention|human|classifier|vice|preference|likeness",
 }
 """What the help calls the value of an option, where its type says too little."""
 

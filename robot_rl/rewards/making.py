@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from robot_rl.config import OFFLINE, RunConfig
+from robot_rl.config import LEARNT, OFFLINE, RunConfig
 from robot_rl.data.demos import Demonstrations
 from robot_rl.data.schema import Schema
 from robot_rl.experience import Records
 from robot_rl.nets.observation import ObservationSpec
+from robot_rl.rewards.goals import goals_of
 from robot_rl.rewards.learnt import LearntReward
 from robot_rl.runs import RunFolder
 
@@ -28,22 +30,26 @@ def make_learnt(
     schema: of what is learnt from. tell: gets sentences for a person. Raises `ConfigError`, `DataError` where there is
     nothing to learn it from.
     """
-    if config.reward == "vice":
-        return _vice(config, schema, demonstrations)
-    if config.reward == "preference" and config.agent not in OFFLINE:
-        return _feedback(config, run, schema, tell)
-    return None
-
-
-def _vice(config: RunConfig, schema: Schema, demonstrations: Callable[[], Records]) -> LearntReward:
-    from robot_rl.rewards.vice.goals import goals_of
-    from robot_rl.rewards.vice.reward import ViceReward
-
-    settings = config.vice
+    if config.reward not in LEARNT or config.agent in OFFLINE:
+        return None
     spec = ObservationSpec.of({item.name: np.zeros(item.shape, item.dtype) for item in schema.observation})
-    shown = Demonstrations(Path(settings.goals), schema, "goals") if settings.goals else demonstrations()
-    goals = goals_of(shown, spec, settings.hold, settings.goals or "the demonstrations")
-    return ViceReward(settings, spec.stacked(config.learner.stack), goals, config.seed)
+    if config.reward == "vice":
+        from robot_rl.rewards.vice.reward import ViceReward
+
+        goals = _goals(config, schema, spec, demonstrations)
+        return ViceReward(config.vice, spec.stacked(config.learner.stack), goals, config.seed)
+    if config.reward == "likeness":
+        from robot_rl.rewards.likeness.reward import LikenessReward
+
+        return LikenessReward(tuple(name for name, _ in spec.features), _goals(config, schema, spec, demonstrations))
+    return _feedback(config, run, schema, tell)
+
+
+def _goals(
+    config: RunConfig, schema: Schema, spec: ObservationSpec, demonstrations: Callable[[], Records]
+) -> dict[str, NDArray]:
+    shown = Demonstrations(Path(config.goals), schema, "goals") if config.goals else demonstrations()
+    return goals_of(shown, spec, config.goal_frames, config.goals or "the demonstrations")
 
 
 def _feedback(config: RunConfig, run: RunFolder, schema: Schema, tell: Callable[[str], None]) -> LearntReward:

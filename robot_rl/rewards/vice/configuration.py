@@ -12,8 +12,6 @@ from robot_rl.exceptions import ConfigError
 class ViceConfig:
     """Part of a run's configuration. The defaults of smoothing, mixup and penalty are those of SERL's code."""
 
-    goals: str = option("", "a recorded set, whose episodes that succeeded end at the goal; the demonstrations if none")
-    hold: int = option(1, "last steps of an episode that succeeded that show the goal")
     updates: int = option(10, "gradient steps before each block of the learner's")
     batch: int = option(128, "moments in a step, half of them of the goal")
     hidden: int = option(256, "width of the hidden layer")
@@ -26,7 +24,7 @@ class ViceConfig:
 
 def validate_vice(config: ViceConfig) -> None:
     """Raise `ConfigError` for what cannot work."""
-    for name, least in (("hold", 1), ("updates", 1), ("batch", 2), ("hidden", 1)):
+    for name, least in (("updates", 1), ("batch", 2), ("hidden", 1)):
         if getattr(config, name) < least:
             raise ConfigError(f"vice.{name} is {getattr(config, name)}, but must be at least {least}.")
     for name in ("learning_rate", "mixup", "penalty"):

@@ -81,7 +81,7 @@ def test_an_update_with_bad_numbers_changes_nothing():
     assert np.array_equal(vice.probability({"pose": np.ones((1, 3), np.float32)}), before)
 
 
-@pytest.mark.parametrize("change", [{"hold": 0}, {"batch": 1}, {"smoothing": 1.0}, {"penalty": -1.0}])
+@pytest.mark.parametrize("change", [{"updates": 0}, {"batch": 1}, {"smoothing": 1.0}, {"penalty": -1.0}])
 def test_what_cannot_work_is_named(change):
     from robot_rl.exceptions import ConfigError
     from robot_rl.rewards.vice.configuration import validate_vice

@@ -12,8 +12,8 @@ from robot_rl.data.replay import Replay
 from robot_rl.exceptions import ConfigError, DataError
 from robot_rl.metrics import read_metrics
 from robot_rl.nets.observation import ObservationSpec
+from robot_rl.rewards.goals import goals_of
 from robot_rl.rewards.vice.configuration import ViceConfig
-from robot_rl.rewards.vice.goals import goals_of
 from robot_rl.rewards.vice.reward import ViceReward
 from tests.robot_rl.learning import ACTIONS, transition
 from tests.robot_rl.test_training import begin, train, weights
@@ -49,7 +49,7 @@ def test_the_goal_is_where_successes_end():
 
 
 def test_without_a_success_it_says_so():
-    with pytest.raises(DataError, match=r"no episode of the set succeeded.*--vice\.goals"):
+    with pytest.raises(DataError, match=r"no episode of the set succeeded.*--goals"):
         goals_of(episode("bad", False), SPEC, 1, "the set")
 
 

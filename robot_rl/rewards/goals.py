@@ -35,6 +35,6 @@ def goals_of(records: Iterable[Record], spec: ObservationSpec, hold: int, where:
     if not found:
         raise DataError(
             f"no episode of {where} succeeded, so nothing shows the goal; record some that do, "
-            "or name another set with --vice.goals"
+            "or name another set with --goals"
         )
     return {name: np.stack([one[name] for one in found]) for name in spec.arrays}

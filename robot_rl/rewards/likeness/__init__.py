@@ -1,0 +1,1 @@
+"""Likeness to the goal: a score that nothing was learnt for."""
