@@ -21,7 +21,7 @@ from robot_rl.data.transition import Observation
 from robot_rl.exceptions import DataError
 from robot_rl.nets.observation import ObservationSpec
 from robot_rl.rewards import intervention
-from robot_rl.rewards.learnt import LearntReward
+from robot_rl.rewards.learnt import LearntReward, endless
 
 ONLINE, DEMONSTRATIONS, IMPORTED = "online", "demonstrations", "imported"
 JUDGE, REWARD_FILE = "judge", "reward.safetensors"
@@ -95,7 +95,7 @@ class Experience:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._place = uuid.uuid4().hex
         self._open({DEMONSTRATIONS: len(demonstrations), IMPORTED: len(imported)})
-        rewards = {"intervention": intervention.of_demonstration} | dict.fromkeys(LEARNT, endless)
+        rewards = {"intervention": intervention.of_demonstration} | dict.fromkeys(LEARNT, _endless)
         worth = rewards.get(self._config.reward, _unchanged)
         for name, records in ((DEMONSTRATIONS, demonstrations), (IMPORTED, imported)):
             for record in records:
@@ -213,11 +213,8 @@ class Experience:
         )
 
 
-def endless(record: Record) -> list[Record]:
-    """A step in a run whose reward is learnt: nobody says there when the task is done, so its end is none of value."""
-    if isinstance(record, Label) or not record.terminated:
-        return [record]
-    return [dataclasses.replace(record, terminated=False, truncated=True)]
+def _endless(record: Record) -> list[Record]:
+    return [record if isinstance(record, Label) else endless(record)]
 
 
 def _unchanged(record: Record) -> list[Record]:

@@ -6,7 +6,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator
 
-from robot_rl.config import LearnerConfig
+from robot_rl.config import LEARNT, LearnerConfig
 from robot_rl.data.beside import read_labels
 from robot_rl.data.demos import part_of
 from robot_rl.data.formats.experience import Experience
@@ -14,6 +14,7 @@ from robot_rl.data.label import HUMAN, Label, Labels, Record
 from robot_rl.data.schema import Schema
 from robot_rl.data.transition import Transition
 from robot_rl.exceptions import DataError
+from robot_rl.rewards.learnt import endless
 
 RECORDED = "task"
 """The reward that the set holds."""
@@ -26,7 +27,8 @@ RANGE = 1000.0
 class Worth:
     """The records of a set, each step with its reward as `reward` has it: `task`, `constant`, or a source of labels.
 
-    A person's labels stand above every other's, but `constant`'s; what is discarded stays so.
+    A person's labels stand above every other's, but `constant`'s; what is discarded stays so. Where comparisons taught
+    the reward, no step is the last of its value.
     DataError: labels of that source do not lie beside the set, or not of all its steps.
     """
 
@@ -65,7 +67,8 @@ class Worth:
         names = [item.name for item in self._schema.observation]
         values = {item.name: getattr(step, item.name) for item in dataclasses.fields(Transition)}
         values |= {part: {name: values[part][name] for name in names} for part in ("observation", "next_observation")}
-        return Transition(**values | {"reward": reward})
+        seen = Transition(**values | {"reward": reward})
+        return endless(seen) if self._reward in LEARNT else seen
 
     def _judgement(self) -> Labels:
         """The labels that count."""

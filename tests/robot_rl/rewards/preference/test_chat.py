@@ -3,12 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from benchmarks.chat_service import Manners, Service
 from robot_rl.data.png import encode_png
 from robot_rl.exceptions import ConfigError
 from robot_rl.rewards.preference.chat import BudgetSpent, ChatModel, Refused
 from robot_rl.rewards.preference.configuration import LabelConfig
 from tests.robot_rl.rewards.preference import moving
-from tests.robot_rl.rewards.preference.service import Manners, Service
 
 
 def shown(x):

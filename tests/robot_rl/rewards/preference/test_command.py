@@ -5,12 +5,12 @@ import urllib.request
 import numpy as np
 import pytest
 
+from benchmarks.chat_service import Manners, Service
 from robot_rl.data.beside import read_labels
 from robot_rl.data.formats.experience import open_experience
 from robot_rl.rewards.preference.human import HumanJudge
 from robot_rl.rewards.preference.store import ANSWERS, counts, read_preferences
 from tests.robot_rl.rewards.preference import moving
-from tests.robot_rl.rewards.preference.service import Manners, Service
 
 TASK = ("--task", "the square is at the right", "--model", "looker", "--retries", "1")
 

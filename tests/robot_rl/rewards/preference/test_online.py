@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tasks
+from benchmarks.chat_service import Manners, Service
 from robot_rl.checkpoint import checkpoint_names
 from robot_rl.config import effective
 from robot_rl.data.formats.experience import open_experience
@@ -18,7 +19,6 @@ from robot_rl.rewards.preference.online import FeedbackReward
 from robot_rl.rewards.preference.store import ANSWERS, PREFERENCES, read_preferences
 from tests.robot_rl.learning import ACTIONS, transition
 from tests.robot_rl.rewards.preference import moving
-from tests.robot_rl.rewards.preference.service import Manners, Service
 from tests.robot_rl.test_training import begin, train, weights
 
 FEEDBACK = FeedbackConfig(

@@ -1,4 +1,4 @@
-"""A chat service for tests: it speaks OpenAI's protocol over a real connection and looks at the pictures it is sent."""
+"""A chat service in place of a model: OpenAI's protocol over a real connection; it measures the pictures it is sent."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ class Service:
 
     def answer(self, body: dict[str, Any]) -> str:
         """What the model says."""
-        content = body["messages"][-1]["content"]
-        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        content: Any = body["messages"][-1]["content"]
+        parts: Any = [{"type": "text", "text": content}] if isinstance(content, str) else content
         text = "\n".join(part["text"] for part in parts if part["type"] == "text")
         seen = [self.measure(_picture(part["image_url"]["url"])) for part in parts if part["type"] == "image_url"]
         if seen and "Reply with a single line" not in text:

@@ -1,0 +1,197 @@
+"""Rewards from a vision-language model's comparisons, with a stand-in for the model: online, and from unlabelled sets.
+
+No model hub is at hand, so the one who compares is a service on loopback that measures the pictures it is sent, says
+the wrong thing of 15 % of the pairs and that it cannot tell of another 15 %.
+
+Offline: `reach`, sets that a random, a half-trained and the scripted policy made, their rewards put away; from each,
+IQL with the reward that comparisons of pictures taught, with the true one, with none, and behaviour cloning, all from
+the state. Online: `pick_cube` from frozen features with comparisons of what the run itself reached, beside the
+task's own reward and a likeness to the goal's pictures (a stand-in for CLIP's score). Goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.chat_service import Manners, Service
+from benchmarks.common import BUILD, Figure, Partial, at_least, main, progress
+from benchmarks.runs import learn, robot_rl
+
+NAME = "vlm"
+MANNERS = Manners(wrong=0.15, unsure=0.15)
+QUALITIES = ("random", "medium", "expert")
+METHODS = ("true", "vlm", "constant", "bc")
+SEEDS = 3
+STEPS, GRADIENTS, PAIRS = 6_000, 10_000, 500
+"""Of a set: environment steps; gradient steps of IQL; comparisons."""
+ONLINE = ("task", "preference", "likeness")
+ONLINE_STEPS, KEPT = 6_000, 1_500
+Picture = NDArray[np.uint8]
+
+
+def coloured(picture: Picture, channel: int) -> NDArray[np.bool_]:
+    """Where a picture is of a strong red (0) or green (1)."""
+    rest = [other for other in range(3) if other != channel]
+    bright: NDArray[np.bool_] = (picture[..., channel] > 100) & (picture[..., rest] < 100).all(-1)
+    return bright
+
+
+def ball_at_the_fingers(picture: Picture) -> float:
+    """`reach`: how near the green ball is to where the fingers are, in the wrist's picture below the front's."""
+    found = coloured(picture[picture.shape[0] // 2 :], 1)
+    if not found.any():
+        return 0.0
+    rows, columns = np.nonzero(found)
+    aside = np.hypot(columns.mean() - 64, rows.mean() - 97) / 128
+    radius = np.sqrt(found.sum() / np.pi)
+    return float(max(0.01, 1 - aside - abs(radius - 10.5) / 60))
+
+
+def cube_in_the_air(picture: Picture) -> float:
+    """`pick_cube`: how near the red cube is to the gripper, in the wrist's picture, then how high in the front's."""
+    half = picture.shape[0] // 2
+    front, wrist = coloured(picture[:half], 0), coloured(picture[half:], 0)
+    if not wrist.any():
+        return 0.0
+    rows, columns = np.nonzero(wrist)
+    near = 1 - np.hypot(columns.mean() - 62, rows.mean() - 108) / 128
+    held = near > 0.85 and np.ptp(columns) > 45 and front.any()
+    height = (107 - np.nonzero(front)[0].max()) / 20 if held else 0.0
+    return float(max(0.01, near + max(0.0, height)))
+
+
+def recorded(quality: str, teacher: str, quick: bool) -> str:
+    """A set of `reach` with pictures, made by a policy of that quality."""
+    folder = BUILD / "runs" / f"{NAME}-{quality}{'-quick' if quick else ''}"
+    shutil.rmtree(folder, ignore_errors=True)
+    progress(f"recording {quality} data")
+    steps = 300 if quick else STEPS
+    options = ["--obs", "pixels", "--run", str(folder), "--steps", str(steps), "--seed", "5", "--demos", "0"]
+    options += ["--transport", "inprocess", "--agent", "sac", "--learner.start", "10000000"]
+    if quality == "random":
+        options += ["--learner.random-steps", str(steps)]
+    else:
+        options += ["--intervener", "disagreement,cosine=1,patience=1,length=1000000"]
+        options += ["--expert", "scripted" if quality == "expert" else teacher]
+    robot_rl("train", "reach", *options)
+    return str(folder)
+
+
+def teach(quick: bool) -> dict[str, Any]:
+    """A run of `reach` whose kept policies are of every quality; the one that succeeds in about half."""
+    folder = BUILD / "runs" / f"{NAME}-teacher{'-quick' if quick else ''}"
+    options = ("--transport", "inprocess", "--demos", "0", "--agent", "sac", "--steps", "400" if quick else "2000")
+    kept = learn(folder, "reach", *options, keep_every=50, episodes=5 if quick else 20, whole=True)["kept"]
+    medium = min(kept, key=lambda one: abs(one["success_rate"] - 0.5))
+    return {"expert": f"{folder}@{medium['step']}", "success": medium["success_rate"]}
+
+
+def labelled(data: str, quick: bool) -> dict[str, Any]:
+    """Compare pictures of the set, learn a reward from that, judge the set by it."""
+    labels, model = Path(f"{data}-labels"), Path(f"{data}-reward")
+    for folder in (labels, model):
+        shutil.rmtree(folder, ignore_errors=True)
+    progress(f"comparing pictures of {Path(data).name}")
+    with Service(MANNERS, ball_at_the_fingers) as service:
+        robot_rl(
+            "preferences", "label", data, "--out", str(labels), "--task", "the fingers are at the green ball",
+            "--model", "looker", "--endpoint", service.url, "--pairs", "60" if quick else str(PAIRS),
+        )  # fmt: skip
+    robot_rl("preferences", "fit", data, "--labels", str(labels), "--out", str(model))
+    robot_rl("data", "relabel", data, "--reward", "preference", "--model", str(model))
+    report: dict[str, Any] = json.loads((model / "report.json").read_text())
+    return report
+
+
+def offline(method: str, data: str, seed: int, quick: bool) -> dict[str, Any]:
+    """Learn from the set; success of the last policy."""
+    run = BUILD / "runs" / f"{NAME}-{method}-{Path(data).name}-{seed}"
+    shutil.rmtree(run, ignore_errors=True)
+    progress(f"{method} on {Path(data).name}, seed {seed}")
+    steps = "200" if quick else str(GRADIENTS)
+    learns = ("--agent", "bc", "--learner.bc-steps", steps) if method == "bc" else (
+        "--agent", "iql", "--learner.offline-steps", steps,
+        "--reward", {"true": "task", "vlm": "preference", "constant": "constant"}[method],
+    )  # fmt: skip
+    same = ("--transport", "inprocess", "--demos", data, "--run", str(run), "--seed", str(seed))
+    robot_rl("train", "reach", *learns, *same)
+    printed = robot_rl("eval", str(run), "--episodes", "5" if quick else "100", "--seed", "1000", "--json")
+    return {"success_rate": json.loads(printed)["success_rate"]}
+
+
+def online(reward: str, seed: int, quick: bool) -> dict[str, Any]:
+    """`pick_cube` from features; success by the task's own measure, whatever taught it."""
+    run = BUILD / "runs" / f"{NAME}-online-{reward}-{seed}{'-quick' if quick else ''}"
+    steps, every, episodes = (600, 300, 3) if quick else (ONLINE_STEPS, KEPT, 50)
+    options = ("--transport", "inprocess", "--obs", "features", "--seed", str(seed), "--steps", str(steps))
+    if reward != "preference":
+        return learn(run, "pick_cube", *options, "--reward", reward, keep_every=every, episodes=episodes)
+    with Service(MANNERS, cube_in_the_air, seed) as service:
+        compared = (
+            "--reward", reward, "--feedback.task", "the gripper holds the red cube in the air",
+            "--feedback.model", "looker", "--feedback.endpoint", service.url,
+            "--feedback.every", "150" if quick else "400", "--feedback.session", "20" if quick else "50",
+        )  # fmt: skip
+        found = learn(run, "pick_cube", *options, *compared, keep_every=every, episodes=episodes)
+    return found | {"requests": len(service.requests)}
+
+
+def measure(quick: bool) -> list[Figure]:
+    """The figures."""
+    partial = Partial(NAME, quick)
+    teacher = partial.once("teacher", lambda: teach(quick))
+
+    def once(key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        return partial.once(key, make)
+
+    for quality in QUALITIES:
+        data = once(f"data-{quality}", lambda q=quality: {"path": recorded(q, teacher["expert"], quick)})["path"]  # type: ignore[misc]
+        once(f"labels-{quality}", lambda d=data: labelled(d, quick))  # type: ignore[misc]
+    for seed in range(1 if quick else SEEDS):
+        for quality in QUALITIES:
+            data = once(f"data-{quality}", dict)["path"]
+            for method in METHODS:
+                once(f"{quality}-{method}-{seed}", lambda m=method, d=data, s=seed: offline(m, d, s, quick))  # type: ignore[misc]
+    for seed in range(1 if quick else SEEDS):
+        for reward in ONLINE:
+            once(f"online-{reward}-{seed}", lambda r=reward, s=seed: online(r, s, quick))  # type: ignore[misc]
+    return so_far(quick)
+
+
+def so_far(quick: bool) -> list[Figure]:
+    """Of what there is."""
+    partial, figures = Partial(NAME, quick), []
+    for quality in QUALITIES:
+        if (report := partial.get(f"labels-{quality}")) is not None:
+            figures.append(Figure(f"{quality} data: held-out comparisons right", report["right_held_out"], ""))
+        means = {}
+        for method in METHODS:
+            found = [partial.get(f"{quality}-{method}-{seed}") for seed in range(SEEDS)]
+            rates = [result["success_rate"] for result in found if result is not None]
+            if rates:
+                means[method] = float(np.mean(rates))
+                figures.append(Figure(f"{quality} data, {method}: success, mean of {len(rates)}", means[method], ""))
+                figures.append(Figure(f"{quality} data, {method}: the least", min(rates), ""))
+        if quality == "random" and {"true", "vlm"} <= means.keys() and means["true"] > 0:
+            figures.append(
+                at_least("random data: vlm's share of the true reward's", means["vlm"] / means["true"], "", 0.9)
+            )
+    for reward in ONLINE:
+        for seed in range(SEEDS):
+            if (result := partial.get(f"online-{reward}-{seed}")) is not None:
+                for kept in result["kept"]:
+                    name = f"online, {reward}, seed {seed}: success after {kept['step']:,} steps"
+                    figures.append(Figure(name, kept["success_rate"], ""))
+                figures.append(Figure(f"online, {reward}, seed {seed}: wall", result["wall_s"] / 60, "min"))
+    return figures
+
+
+if __name__ == "__main__":
+    main(NAME, measure, so_far)
