@@ -12,6 +12,7 @@ HELPERS = {
     "__main__",
     "adversary",
     "cable",
+    "chat_service",
     "client_franky",
     "common",
     "driver",

@@ -33,9 +33,9 @@ SIZE = ("--learner.hidden", "256,256", "--learner.critics", "2", "--learner.laye
 METHODS = ("IQL", "constant", "BC", "d3rlpy")
 
 
-def teach(quick: bool) -> dict[str, Any]:
+def teach(quick: bool, name: str = NAME) -> dict[str, Any]:
     """SAC of our own; what its kept policies reach."""
-    folder = BUILD / "runs" / f"{NAME}-teacher{'-quick' if quick else ''}"
+    folder = BUILD / "runs" / f"{name}-teacher{'-quick' if quick else ''}"
     steps, every = (2_000, 500) if quick else (TEACHER, EVERY)
     options = ("--steps", str(steps), "--learner.hidden", "128,128", "--learner.utd", "2")
     result = learn(folder, TASK, *options, keep_every=every, episodes=5, whole=True)

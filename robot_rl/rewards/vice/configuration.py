@@ -10,7 +10,7 @@ from robot_rl.exceptions import ConfigError
 
 @dataclass(frozen=True)
 class ViceConfig:
-    """Part of a run's configuration. The defaults of smoothing, mixup and penalty are those of SERL's code."""
+    """Part of a run's configuration. Smoothing, mixup, penalty, and what a step is worth, are SERL's by default."""
 
     updates: int = option(10, "gradient steps before each block of the learner's")
     batch: int = option(128, "moments in a step, half of them of the goal")
@@ -19,7 +19,7 @@ class ViceConfig:
     smoothing: float = option(0.2, "how far labels are moved towards one half")
     mixup: float = option(1.0, "of the Beta distribution that moments are mixed by; 0: none are")
     penalty: float = option(10.0, "weight of the gradient penalty")
-    binary: bool = option(False, "a step is worth 1 from a probability of one half on, else 0, as in SERL's code")
+    binary: bool = option(True, "a step is worth 1 from a probability of one half on, else 0; false: its probability")
 
 
 def validate_vice(config: ViceConfig) -> None:

@@ -91,7 +91,7 @@ def test_it_goes_on_bit_for_bit(reached):
 
 
 def test_it_may_be_binary(reached):
-    plain, binary = made(), made(binary=True)
+    plain, binary = made(binary=False), made(binary=True)
     for reward in (plain, binary):
         reward.learn(reached)
     values = plain.reward(moments(reached))
