@@ -70,12 +70,13 @@ class Service:
         parts: Any = [{"type": "text", "text": content}] if isinstance(content, str) else content
         text = "\n".join(part["text"] for part in parts if part["type"] == "text")
         seen = [self.measure(_picture(part["image_url"]["url"])) for part in parts if part["type"] == "image_url"]
+        if "from 0, nothing of it" in text:
+            return "Hard to say." if self._drawn() < self.manners.prose else str(round(100 * min(1.0, seen[0])))
         if seen and "Reply with a single line" not in text:
             return f"Image 1 shows {seen[0]:.4f} of the way. Image 2 shows {seen[1]:.4f} of the way."
         if not seen:
             seen = [float(number) for number in re.findall(r"shows ([\d.]+) of the way", text)]
-        with self._lock:
-            drawn = self._random.random()
+        drawn = self._drawn()
         m = self.manners
         if drawn < m.prose:
             return "I would rather not choose, both pictures are lovely."
@@ -83,6 +84,10 @@ class Service:
             return "-1"
         better = int(seen[1] > seen[0])
         return str(1 - better if drawn < m.prose + m.unsure + m.wrong else better)
+
+    def _drawn(self) -> float:
+        with self._lock:
+            return self._random.random()
 
 
 def _picture(url: str) -> np.ndarray:

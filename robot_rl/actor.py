@@ -232,7 +232,7 @@ class Actor:
         self._oversight.begin(index, identity)
         while not done and self._goes_on(steps, stop):
             transition, after = self._step(identity, step, observation, info)
-            transition = self._oversight.look(transition, after.get("fault", ""))
+            transition = self._oversight.look(transition, after.get("fault", ""), after.get("late", ()))
             try:
                 self._sink.send(transition)
                 total += self._oversight.sent(transition)

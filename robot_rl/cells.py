@@ -14,7 +14,7 @@ import tasks
 from controllers.cells import CellConfig, check_gains, fit, need_cameras, open_cell
 from controllers.interface import ArmState, GripperState, Reading
 from controllers.settings import build, plain
-from robot_rl.config import LEARNT, RunConfig
+from robot_rl.config import LEARNT, SLOW, RunConfig
 from robot_rl.exceptions import ConfigError
 from tasks.spec import CameraSpec, TaskSpec
 
@@ -65,8 +65,20 @@ def reward_of(config: RunConfig) -> RewardModel:
         from robot_rl.rewards.classifier.reward import open_classifier
 
         return open_classifier(config.reward_model, task.name, config.backbone_id)
+    if config.reward == "progress":
+        return open_progress_reward(config)
     measured = config.robot == "twin" or not needs_simulator(task.reward, task)
     return TaskReward(task) if measured and config.reward != "human" else HumanReward()
+
+
+def open_progress_reward(config: RunConfig) -> RewardModel:
+    """A vision-language model's word; its answers lie in the run's folder."""
+    from robot_rl.rewards.progress.model import open_progress
+    from robot_rl.rewards.progress.reward import ProgressReward
+    from robot_rl.runs import RunFolder
+
+    assert config.run is not None, "a run that acts has a folder"
+    return ProgressReward(open_progress(config.progress, RunFolder(config.run).feedback), config.progress)
 
 
 def enough_of(config: RunConfig, model: RewardModel) -> RewardModel:
@@ -98,12 +110,15 @@ def open_env(config: RunConfig, *, seed: int | None = None, training: bool = Fal
     patience: how many times as long as the task's horizon an episode may last.
     """
     from robot_rl.envs import RobotEnv
+    from robot_rl.rewards.late import Beside
 
     task = task_of(config)
     cameras = task.cameras if config.obs != "state" else ()
     perception = open_perception(config)
     backend = open_backend(config, task, seed=seed, cameras=cameras)
     reward = enough_of(config, reward_of(config)) if training else None
+    if reward is not None and config.reward in SLOW and config.clock == "realtime":
+        reward = Beside(reward)
     task = dataclasses.replace(task, horizon=patience * task.horizon)
     return RobotEnv(task, backend, reward, observer=observer_of(config), perception=perception)
 

@@ -31,6 +31,7 @@ from robot_rl.run_config import (
     OVER_ROS,
     RECORDED,
     REWARDS,
+    SLOW,
     RunConfig,
     devices_of,
     takes_over,
@@ -39,7 +40,7 @@ from robot_rl.validation import validate
 
 __all__ = [
     "CHANGEABLE", "CLONING", "DEVICES", "GROUPS", "GYM", "LEARNT", "NOT_SAVED", "OFFLINE", "OVER_ROS", "RECORDED",
-    "REWARDS", "Learnable", "LearnerConfig", "RunConfig", "as_cell", "check", "convert", "devices_of",
+    "REWARDS", "SLOW", "Learnable", "LearnerConfig", "RunConfig", "as_cell", "check", "convert", "devices_of",
     "effective", "in_cell", "load_config", "read_overrides", "save_config", "takes_over", "to_dict", "to_yaml",
     "validate",
 ]  # fmt: skip

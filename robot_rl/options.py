@@ -23,7 +23,7 @@ METAVARS = {
     "--expert": "scripted|RUN",
     "--backbone": "NAME|FILE",
     "--rerun": "spawn|ADDRESS|FILE",
-    "--reward": "task|intervention|human|classifier|vice|preference|likeness",
+    "--reward": "task|intervention|human|classifier|progress|vice|preference|likeness",
 }
 """What the help calls the value of an option, where its type says too little."""
 
@@ -32,6 +32,7 @@ SUMMARIES = {
     "learner": "overrides of the task's own values",
     "vice": "for --reward vice",
     "feedback": "for --reward preference",
+    "progress": "for --reward progress",
 }
 """What the groups of a run's settings are for."""
 

@@ -7,15 +7,17 @@ stays as it was. The one thing of a step that a command changes is how the episo
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from robot_rl.data.label import EPISODE, FAULT, HUMAN, Label
+from robot_rl.data.label import EPISODE, FAULT, HUMAN, LATE, Label
 from robot_rl.data.transition import Transition
 from robot_rl.operator import Answer, Command, Operator, OperatorState
 
 if TYPE_CHECKING:
     from robot_rl.actor import ExperienceSink
+    from robot_rl.envs.robot_env import LateStep
 
 NONE_RUNS = Answer(False, "no episode is running, and none has ended since the start")
 
@@ -57,6 +59,7 @@ class Oversight:
         self._due: list[_Judgement] = []
         self._answers: list[Answer] = []
         self._ending: Command | None = None
+        self._succeeded_late = False
         self._steps = self._intervened = 0
         self._shown: OperatorState | None = None
 
@@ -67,21 +70,24 @@ class Oversight:
 
     def begin(self, index: int, name: str) -> None:
         """The `index`-th episode, `name` in the records, has been reset."""
-        self._running, self._ending = _Seen(index, name), None
+        self._running, self._ending, self._succeeded_late = _Seen(index, name), None, False
         self._show()
 
-    def look(self, transition: Transition, fault: str = "") -> Transition:
+    def look(self, transition: Transition, fault: str = "", late: Sequence[LateStep] = ()) -> Transition:
         """The step that was just made, as it is to be recorded: it ends the episode where the operator said so.
 
-        fault: why the arm latched in it, if it did.
+        fault: why the arm latched in it, if it did. late: what is now said of steps before it.
         """
         assert self._running is not None, "begin comes first"
         self._running.step, self._running.stamp = transition.step, transition.next_stamp
         self._obey()
         if fault and self._penalise:
             self._due.append(_Judgement(self._running, transition.step, "reward", -1.0, FAULT))
+        for one in late:
+            self._judge_step(one, self._running, transition.step)
         if self._ending is None:
-            return transition
+            ended = transition.terminated or transition.truncated
+            return transition if ended or not self._succeeded_late else dataclasses.replace(transition, truncated=True)
         judged = self._ending == "success" or (self._ending == "failure" and not self._penalise)
         terminated = judged or (transition.terminated and self._ending != "failure")
         return dataclasses.replace(transition, terminated=terminated, truncated=not terminated)
@@ -89,18 +95,23 @@ class Oversight:
     def sent(self, transition: Transition) -> float:
         """The step is in the journal: now its judgements are, too. Returns its reward by them. Raises as the sink."""
         assert self._running is not None, "begin comes first"
-        rewards = [one.value for one in self._due if one.kind == "reward" and one.episode is self._running]
+        rewards = [
+            one.value
+            for one in self._due
+            if one.kind == "reward" and one.episode is self._running and one.step == transition.step
+        ]
+        late = sum(one.value for one in self._due if one.kind == "reward" and one.source == LATE)
         self._steps, self._intervened = self._steps + 1, self._intervened + transition.intervened
         if transition.terminated or transition.truncated:
             self._last, self._running = self._running, None
             if not self._last.discarded:
                 self._kept.append(self._last)
         self._settle()
-        return rewards[-1] if rewards else transition.reward
+        return late + (rewards[-1] if rewards else transition.reward)
 
     def success(self, measured: bool | None) -> bool | None:
         """Whether the episode succeeded: by the operator's word where there is one."""
-        return {"success": True, "failure": False}.get(self._ending or "", measured)
+        return {"success": True, "failure": False}.get(self._ending or "", measured or self._succeeded_late)
 
     @property
     def ended_by(self) -> str:
@@ -158,6 +169,17 @@ class Oversight:
         self._due += [_Judgement(episode, episode.step, "success", won)]
         self._due += [_Judgement(episode, episode.step, "reward", reward)]
         return f"episode {episode.index} is a {command}"
+
+    def _judge_step(self, said: LateStep, episode: _Seen, newest: int) -> None:
+        """What came late belongs to its step. A success ends the episode there: what followed is not learnt from."""
+        if self._succeeded_late:
+            return
+        self._due.append(_Judgement(episode, said.step, "reward", said.value, LATE))
+        if said.success:
+            self._succeeded_late = True
+            self._due.append(_Judgement(episode, said.step, "success", 1.0, LATE))
+            for step in range(said.step + 1, newest + 1):
+                self._due.append(_Judgement(episode, step, "discard", 1.0, LATE))
 
     def _undo(self) -> Answer:
         if not self._kept:

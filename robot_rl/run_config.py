@@ -10,6 +10,7 @@ from controllers.cells import CellConfig, Robot
 from controllers.settings import option
 from robot_rl.learner_config import LearnerConfig
 from robot_rl.rewards.preference.configuration import FeedbackConfig
+from robot_rl.rewards.progress.configuration import ProgressConfig
 from robot_rl.rewards.vice.configuration import ViceConfig
 
 DEVICES = ("keyboard", "spacemouse", "gamepad", "ros", "leader")
@@ -41,7 +42,7 @@ class RunConfig:
     backbone_id: str = option("", "for features: which weights; found when a run begins, and checked from then on")
     reward: str = option(
         "task",
-        "task, intervention (RLIF, -1 for a takeover), human, classifier, vice, preference, likeness; offline more",
+        "task, intervention (RLIF), human, classifier, progress, vice, preference, likeness; offline any labels'",
     )
     reward_model: Path | None = option(None, "for --reward classifier: the folder of `robot-rl classifier train`")
     reward_frames: int = option(1, "frames in a row that must show success before it counts")
@@ -72,9 +73,15 @@ class RunConfig:
     learner: LearnerConfig = field(default_factory=LearnerConfig)
     vice: ViceConfig = field(default_factory=ViceConfig)
     feedback: FeedbackConfig = field(default_factory=FeedbackConfig)
+    progress: ProgressConfig = field(default_factory=ProgressConfig)
 
 
-GROUPS: dict[str, type] = {"learner": LearnerConfig, "vice": ViceConfig, "feedback": FeedbackConfig}
+GROUPS: dict[str, type] = {
+    "learner": LearnerConfig,
+    "vice": ViceConfig,
+    "feedback": FeedbackConfig,
+    "progress": ProgressConfig,
+}
 """Fields that hold settings of their own, as `--learner.batch N`."""
 
 CLONING = ("dagger", "hg_dagger")
@@ -84,7 +91,9 @@ OFFLINE = ("bc", "iql")
 """Agents that learn from what was recorded before, and from nothing else."""
 LEARNT = ("vice", "preference", "likeness")
 """Rewards that are learnt while the run goes (`robot_rl.rewards.learnt`): nothing is worth anything while it acts."""
-REWARDS = ("task", "intervention", "human", "classifier", *LEARNT)
+SLOW = ("progress",)
+"""Rewards that take longer than a step: in real time nobody waits for them (`robot_rl.rewards.late`)."""
+REWARDS = ("task", "intervention", "human", "classifier", "progress", *LEARNT)
 """Rewards of runs that act. Those that learn offline may have `constant`, and any source of labels beside the set."""
 
 NOT_SAVED = ("run", "resume")

@@ -251,7 +251,7 @@ def train_inprocess(
         person = _person(config, metrics, stack)
         turns = []
         for name, journal in journals.items():
-            own = own_config(config, name)
+            own = dataclasses.replace(own_config(config, name), run=run.path)
             env = stack.enter_context(closing(problem.open_env(own, training=True)))
             turns.append(_turns(own, run, metrics, env, link, journal, name, stop, person))
         take_turns(turns)

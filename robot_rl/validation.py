@@ -9,6 +9,7 @@ from controllers import settings
 from robot_rl.exceptions import ConfigError
 from robot_rl.learner_config import check_range, validate_learner
 from robot_rl.rewards.preference.configuration import validate_feedback
+from robot_rl.rewards.progress.configuration import validate_progress
 from robot_rl.rewards.vice.configuration import validate_vice
 from robot_rl.run_config import (
     CLONING,
@@ -41,6 +42,8 @@ def validate(config: RunConfig) -> None:
         raise ConfigError(f"keep_pictures is on, but obs is {config.obs}; it goes with --obs features.")
     if config.reward in LEARNT and config.agent not in OFFLINE:
         _validate_learnt(config)
+    if config.reward == "progress" and config.agent not in OFFLINE:
+        _validate_progress(config)
     if config.initial is not None and config.learner.normalise:
         raise ConfigError(
             f"initial is {config.initial}, whose networks see observations as they are, but learner.normalise is on; "
@@ -67,6 +70,15 @@ def _validate_classifier(config: RunConfig) -> None:
         )
     if config.obs != "features":
         raise ConfigError(f"reward is classifier, but obs is {config.obs}; a classifier needs --obs features.")
+
+
+def _validate_progress(config: RunConfig) -> None:
+    """Refuse a run whose judge would see nothing. Raises `ConfigError`."""
+    if config.obs == "state":
+        raise ConfigError("reward is progress, but obs is state; pictures are judged: --obs features, or pixels.")
+    if config.reward_frames != 1:
+        raise ConfigError(f"reward_frames is {config.reward_frames}, but with reward progress must be 1.")
+    validate_progress(config.progress)
 
 
 def _validate_learnt(config: RunConfig) -> None:

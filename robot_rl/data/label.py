@@ -18,6 +18,8 @@ HUMAN = "human"
 """The source whose word stands over every other's."""
 FAULT = "fault"
 """The source that tells of an arm that latched, where a run learns from interventions (`robot_rl.oversight`)."""
+LATE = "late"
+"""The source of a reward model's judgement that came after its step was recorded."""
 
 EPISODE = -1
 """As a label's step: the whole episode."""
@@ -107,6 +109,12 @@ class Labels:
         """Whether a step that was recorded with `raw` succeeded. An episode's success is its last step's."""
         label = self._holding("success", episode, step)
         return raw if label is None else label.value == 1.0
+
+    def ends(self, episode: str, step: int) -> bool:
+        """Whether a label of this very step says that it succeeded: nothing of the episode follows."""
+        said = self._said.get((episode, step), {}).values()
+        found = [label for one in said if (label := one.newest.get("success")) is not None and one.holds(label)]
+        return bool(found) and max(found, key=_rank).value == 1.0
 
     def discarded(self, episode: str, step: int) -> bool:
         """Whether a step is not to be learnt from."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
@@ -26,6 +26,14 @@ FILM = CameraSpec("front", 640, 480)
 """Of the pictures of a twin's film."""
 
 
+class LateStep(NamedTuple):
+    """What is said of an earlier step of the episode, by its number."""
+
+    step: int
+    value: float
+    success: bool
+
+
 @runtime_checkable
 class Renderable(Protocol):
     """A cell whose scene can be shown as it was: only a twin's can."""
@@ -45,8 +53,8 @@ class RobotEnv(gymnasium.Env[Any, Any]):
     Actions are in [-1, 1], shape (task.action_dim,). An episode is *terminated* by success alone, and
     *truncated* by the horizon or by a latch of the arm; nothing recovers a latched arm here.
     info: `success`, `stamp` (s), `tick`, `clamped` (float32 (2,), m and rad: how far the reference at the step's end
-    is from the one that the action asked for; leash, box and filter did that, the filter's smoothing included), and
-    `fault` (the latch's reason) when there is one.
+    is from the one that the action asked for; leash, box and filter did that, the filter's smoothing included), `late`
+    (`LateStep`s: what a slow reward now says of earlier steps), and `fault` (the latch's reason) when there is one.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012 -- Gymnasium declares it so
@@ -72,6 +80,7 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         self.observation_space = self._observe.space
         self.action_space = spaces.Box(-1.0, 1.0, (task.action_dim,), np.float32)
         self._steps = 0
+        self._step_of: dict[int, int] = {}  # of each tick that was judged in this episode, its step
         self._reading: Reading | None = None
         self.settle: Callable[[], None] | None = None
 
@@ -109,7 +118,7 @@ class RobotEnv(gymnasium.Env[Any, Any]):
             reading = self.cell.read()  # what was measured before is old by now
         self._reading = self._seen(reading)
         self._map.reset()
-        self._steps = 0
+        self._steps, self._step_of = 0, {}
         return self._observe(self._reading), self._info(success=False, clamped=np.zeros(2, np.float32))
 
     def step(self, action: NDArray) -> tuple[dict[str, NDArray], float, bool, bool, dict[str, Any]]:
@@ -123,6 +132,7 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         except ArmLatched:
             reading = self.cell.read()
         self._reading = reading = self._seen(reading)
+        self._step_of[reading.tick] = self._steps
         self._steps += 1
         result = self._reward(reading)
         latched = reading.safety == "latched"
@@ -130,6 +140,11 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         info = self._info(result.success, _distance(self._map.asked(action, before), reading.arm.reference))
         if latched:
             info["fault"] = reading.reason
+        info["late"] = [
+            LateStep(self._step_of[one.tick], one.result.value, one.result.success)
+            for one in result.late
+            if one.tick in self._step_of
+        ]
         return self._observe(reading), float(result.value), result.success, truncated, info
 
     def render(self) -> NDArray[np.uint8] | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from robot_rl.actor import Actor, Episode, version_due
 from robot_rl.actors import FIRST, journal_folder
 from robot_rl.cells import enough_of, observer_of
+from robot_rl.config import SLOW
 from robot_rl.data.journal import Journal
 from robot_rl.envs import RobotEnv
 from robot_rl.interveners import make_intervener
@@ -52,7 +53,7 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
         cameras=config.obs == "pixels" or config.keep_pictures,
         features=config.obs == "features",
     )
-    reward = enough_of(config, RosReward(host, cell))
+    reward = enough_of(config, RosReward(host, cell, slow=config.reward in SLOW and not host.lockstep))
     env = RobotEnv(host.task, cell, reward, RosReset(host, cell), observer=observer_of(config))
     example = observer_of(config).example()
     owed = (lambda: version_due(uplink.received, config.learner)) if config.actors > 1 else None

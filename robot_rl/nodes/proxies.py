@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -17,22 +18,29 @@ from controllers.exceptions import CellTimeout
 from controllers.interface import Cell, Reading
 from robot_rl.nodes.base import Host
 from robot_rl.nodes.protocol import RESET_SERVICE, SEED
-from robot_rl.rewards import RewardResult
+from robot_rl.rewards.base import Late, RewardResult
+from robot_rl.rewards.late import NOTHING
 
 ATTEMPTS = 3
 
 
 class RosReward:
-    """The reward node's label of the cell's newest reading. A node that is being restarted is waited for."""
+    """The reward node's label of the cell's newest reading. A node that is being restarted is waited for.
+
+    slow: it is not waited for: what it says comes with a later reading's result.
+    """
 
     source = "ros"
 
-    def __init__(self, host: Host, cell: RosCell, timeout: float = 60.0) -> None:
-        self._listener, self._cell, self._timeout = host.listener, cell, timeout
+    def __init__(self, host: Host, cell: RosCell, timeout: float = 60.0, *, slow: bool = False) -> None:
+        self._listener, self._cell, self._timeout, self._slow = host.listener, cell, timeout, slow
         self._feed = host.listener.subscribe(JointState, LABEL_TOPIC, STATE)
         self._newest: JointState | None = None
+        self._ticks: dict[int, int] = {}  # of each stamp that may be judged yet, its reading's tick
 
     def __call__(self, reading: Reading) -> RewardResult:
+        if self._slow:
+            return self._come_so_far(reading)
         end = time.monotonic() + self._timeout
         while self._newest is None or nanoseconds(self._newest.header.stamp) < self._cell.stamp:
             if time.monotonic() > end:
@@ -42,8 +50,22 @@ class RosReward:
                 )
             self._listener.wait([self._feed], 0.5)
             self._newest = self._feed.newest() or self._newest
-        values = named_values(self._newest)
-        return RewardResult(float(values["reward"]), bool(values["success"]))
+        return _result(self._newest)
+
+    def _come_so_far(self, reading: Reading) -> RewardResult:
+        late = []
+        while (message := self._feed.take()) is not None:
+            stamp = nanoseconds(message.header.stamp)
+            if (tick := self._ticks.get(stamp)) is not None:
+                late.append(Late(tick, _result(message)))
+                self._ticks = {known: of for known, of in self._ticks.items() if known > stamp}
+        self._ticks[self._cell.stamp] = reading.tick
+        return dataclasses.replace(NOTHING, late=tuple(late))
+
+
+def _result(message: JointState) -> RewardResult:
+    values = named_values(message)
+    return RewardResult(float(values["reward"]), bool(values["success"]))
 
 
 class RosReset:

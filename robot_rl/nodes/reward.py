@@ -17,7 +17,8 @@ from robot_rl.nodes.base import ON_SCHEDULE, hosting, settle_memory
 def main(run: Path, ros_args: list[str], actor: str = FIRST) -> None:
     """Run the node until interrupted."""
     with hosting("reward", run, ros_args, actor=actor, priority=ON_SCHEDULE) as host:
-        cell = host.cell(sim=True, cameras=False, features=host.config.reward == "classifier")
+        reward = host.config.reward
+        cell = host.cell(sim=True, cameras=reward == "progress", features=reward == "classifier")
         model = reward_of(host.config)
         labels = host.node.create_publisher(JointState, LABEL_TOPIC, STATE)
         settle_memory()

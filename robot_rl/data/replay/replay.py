@@ -80,6 +80,7 @@ class Replay:
             "action": ((action_dim,), np.float32),
             "recorded": ((), np.float32),
             "reward": ((), np.float32),
+            "ended": ((), np.bool_),
             "terminated": ((), np.float32),
             "live": ((), np.bool_),
             "moments": ((stack + 1,), np.int32),
@@ -214,14 +215,15 @@ class Replay:
 
     def _sum_rewards(self, at: NDArray[np.int64], out: Batch) -> NDArray[np.int64]:
         """Write reward and discount of the rows at `at`; return where the last step of each sum lies."""
-        reward, ahead, live = self._columns["reward"], self._columns["ahead"], self._columns["live"]
+        c = self._columns
+        reward, ahead, live, ended = c["reward"], c["ahead"], c["live"], c["terminated"]
         np.take(reward, at, out=out.reward, mode="clip")
         out.discount[:] = self._discounts[1]
         last, goes_on = at, np.ones(len(at), np.bool_)
         for k in range(1, self.n_step):
             further = ahead[last]
             following = (last + further) % self.capacity
-            goes_on &= (further > 0) & live[following]
+            goes_on &= (further > 0) & live[following] & (ended[last] == 0)
             out.reward[goes_on] += self._discounts[k] * reward[following[goes_on]]
             out.discount[goes_on] = self._discounts[k + 1]
             last = np.where(goes_on, following, last)
@@ -251,7 +253,7 @@ class Replay:
         episode.last = row
         c["action"][at] = transition.action
         c["recorded"][at] = c["reward"][at] = transition.reward
-        c["terminated"][at] = transition.terminated
+        c["ended"][at] = c["terminated"][at] = transition.terminated
         c["moments"][at] = moments
         c["episode"][at], c["step"][at] = episode.serial, transition.step
         c["ahead"][at], c["live"][at] = 0, True
@@ -280,6 +282,7 @@ class Replay:
             return
         step = int(c["step"][at])
         c["reward"][at] = labels.reward(episode, step, float(c["recorded"][at]))
+        c["terminated"][at] = c["ended"][at] or labels.ends(episode, step)
         live = not labels.discarded(episode, step)
         self._discarded += int(c["live"][at]) - int(live)
         c["live"][at] = live

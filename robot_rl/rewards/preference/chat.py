@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from robot_rl.exceptions import ConfigError, DataError
-from robot_rl.rewards.preference.configuration import LabelConfig
+from robot_rl.rewards.preference.configuration import ServiceConfig
 from robot_rl.rewards.preference.prompts import SYSTEM
 
 BUSY = (408, 409, 425, 429, 500, 502, 503, 504)
@@ -42,7 +42,7 @@ class Spent:
     tokens_out: int = 0
     retries: int = 0
 
-    def cost(self, config: LabelConfig) -> float:
+    def cost(self, config: ServiceConfig) -> float:
         """By the prices of a million tokens."""
         return (self.tokens_in * config.price_in + self.tokens_out * config.price_out) / 1e6
 
@@ -50,7 +50,7 @@ class Spent:
 class ChatModel:
     """Asks one question at a time, with pictures. One who is busy is asked again, later and later."""
 
-    def __init__(self, config: LabelConfig, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, config: ServiceConfig, sleep: Callable[[float], None] = time.sleep) -> None:
         self.config, self.spent = config, Spent()
         self.name = f"{config.model}@{config.endpoint}"
         self._sleep = sleep

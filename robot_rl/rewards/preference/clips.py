@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,11 +54,21 @@ def picture(frames: Frames, index: int, length: int, camera: str, largest: int) 
     """The clip as a PNG: its frames from left to right; the cameras, where all are wanted, above each other."""
     shown = np.unique(np.linspace(0, length - 1, min(length, SHOWN)).astype(int))
     columns = [_stack(frames.pictures[index + shift], camera) for shift in shown]
-    whole = np.concatenate(columns, axis=1)
+    return _png(np.concatenate(columns, axis=1), largest)
+
+
+def _png(whole: Picture, largest: int) -> bytes:
     factor = largest / max(whole.shape[:2])
     if factor < 1:
         whole = resize(whole, (max(1, int(whole.shape[0] * factor)), max(1, int(whole.shape[1] * factor))))
     return encode_png(np.ascontiguousarray(whole))
+
+
+def moment_picture(images: Mapping[str, Picture], camera: str, largest: int) -> bytes:
+    """A moment as a PNG: the camera, or all of them above each other. DataError: there is no such camera."""
+    if camera and camera not in images:
+        raise DataError(f"there is no camera '{camera}'; there are {', '.join(sorted(images))}")
+    return _png(_stack(images, camera), largest)
 
 
 def check_camera(frames: Frames, camera: str) -> None:
@@ -70,7 +80,7 @@ def check_camera(frames: Frames, camera: str) -> None:
         raise DataError(f"the set has no camera '{camera}'; it has {', '.join(names)}")
 
 
-def _stack(moment: dict[str, Picture], camera: str) -> Picture:
+def _stack(moment: Mapping[str, Picture], camera: str) -> Picture:
     pictures = [moment[camera]] if camera else [moment[name] for name in sorted(moment)]
     width = max(one.shape[1] for one in pictures)
     padded = [np.pad(one, ((0, 0), (0, width - one.shape[1]), (0, 0))) for one in pictures]

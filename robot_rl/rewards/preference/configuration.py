@@ -10,21 +10,14 @@ from robot_rl.exceptions import ConfigError
 
 
 @dataclass(frozen=True)
-class LabelConfig:
-    """What `robot-rl preferences label` may be told."""
+class ServiceConfig:
+    """Which vision-language model, what it is asked about, and what that may take."""
 
     task: str = option("", "the goal as a sentence: 'put the cube into the box'")
-    judge: Literal["openai", "local", "human"] = option("openai", "who compares")
     endpoint: str = option("http://127.0.0.1:8000/v1", "openai: of the chat service, vLLM, Ollama, llama.cpp or hosted")
     model: str = option("", "openai, local: name of the vision-language model; local: a folder too")
     key_variable: str = option("OPENAI_API_KEY", "openai: environment variable that holds the key, if one is needed")
-    stages: int = option(2, "2: describe, then answer from the description (RL-VLM-F); 1: answer at once")
-    pairs: int = option(100, "comparisons in all, those that were made before included")
-    pick: Literal["uniform", "disagreement"] = option(
-        "uniform", "how pairs are drawn; disagreement: of --reward's members"
-    )
-    length: int = option(1, "successive frames in each of the two clips")
-    camera: str = option("", "whose pictures are shown; all side by side unless given")
+    camera: str = option("", "whose pictures are shown; all of them unless given")
     largest: int = option(1024, "pixels that a picture may be wide or high; larger ones are shrunk")
     timeout: float = option(60.0, "seconds that an answer may take")
     retries: int = option(4, "times that a request is sent again where the service is busy or gone")
@@ -32,6 +25,19 @@ class LabelConfig:
     budget: float = option(0.0, "what may be spent, in the unit of the prices; 0: no bound")
     price_in: float = option(0.0, "of a million tokens sent")
     price_out: float = option(0.0, "of a million tokens answered")
+
+
+@dataclass(frozen=True)
+class LabelConfig(ServiceConfig):
+    """What `robot-rl preferences label` may be told."""
+
+    judge: Literal["openai", "local", "human"] = option("openai", "who compares")
+    stages: int = option(2, "2: describe, then answer from the description (RL-VLM-F); 1: answer at once")
+    pairs: int = option(100, "comparisons in all, those that were made before included")
+    pick: Literal["uniform", "disagreement"] = option(
+        "uniform", "how pairs are drawn; disagreement: of --reward's members"
+    )
+    length: int = option(1, "successive frames in each of the two clips")
     seed: int = option(0, "of the pairs that are drawn")
 
 
@@ -60,17 +66,12 @@ class RewardConfig:
     seed: int = option(0, "seed of everything random")
 
 
-def validate_label(config: LabelConfig, prefix: str = "--") -> None:
-    """Raise `ConfigError` for what cannot work. prefix: of the options' names."""
+def validate_service(config: ServiceConfig, prefix: str) -> None:
+    """Raise `ConfigError` for what no model can be asked. prefix: of the options' names."""
     if not config.task.strip():
         raise ConfigError(f"{prefix}task is empty; say the goal in a sentence, such as 'the peg is in the hole'.")
-    if config.judge != "human" and not config.model:
-        raise ConfigError(f"{prefix}judge is {config.judge}, but {prefix}model is empty; name a vision-language model.")
-    for name in ("pairs", "length", "largest"):
-        if getattr(config, name) < 1:
-            raise ConfigError(f"{prefix}{name} is {getattr(config, name)}, but must be at least 1.")
-    if config.stages not in (1, 2):
-        raise ConfigError(f"{prefix}stages is {config.stages}, but must be 1 or 2.")
+    if config.largest < 1:
+        raise ConfigError(f"{prefix}largest is {config.largest}, but must be at least 1.")
     if config.timeout <= 0:
         raise ConfigError(f"{prefix}timeout is {config.timeout}, but must be above 0.")
     for name in ("retries", "per_minute", "budget", "price_in", "price_out"):
@@ -80,6 +81,19 @@ def validate_label(config: LabelConfig, prefix: str = "--") -> None:
         raise ConfigError(
             f"{prefix}budget is {config.budget:g}, but no price is known; give {prefix}price-in and {prefix}price-out."
         )
+    judge = getattr(config, "judge", "openai")
+    if judge != "human" and not config.model:
+        raise ConfigError(f"{prefix}judge is {judge}, but {prefix}model is empty; name a vision-language model.")
+
+
+def validate_label(config: LabelConfig, prefix: str = "--") -> None:
+    """Raise `ConfigError` for what cannot work. prefix: of the options' names."""
+    validate_service(config, prefix)
+    for name in ("pairs", "length"):
+        if getattr(config, name) < 1:
+            raise ConfigError(f"{prefix}{name} is {getattr(config, name)}, but must be at least 1.")
+    if config.stages not in (1, 2):
+        raise ConfigError(f"{prefix}stages is {config.stages}, but must be 1 or 2.")
 
 
 def validate_feedback(config: FeedbackConfig) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 
 from robot_rl.exceptions import ConfigError
 from robot_rl.rewards.preference.chat import TOKENS, Refused
-from robot_rl.rewards.preference.configuration import LabelConfig
+from robot_rl.rewards.preference.configuration import ServiceConfig
 from robot_rl.rewards.preference.prompts import SYSTEM
 
 
 class LocalModel:
     """`--model`: a name on the hub, or a folder that `save_pretrained` wrote, of an image-text-to-text model."""
 
-    def __init__(self, config: LabelConfig) -> None:
+    def __init__(self, config: ServiceConfig) -> None:
         """Raises `ConfigError` where it does not load; no code of a model's own is ever run."""
         self.name = f"{config.model}@local"
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from robot_rl.rewards.preference.chat import ChatModel
 from robot_rl.rewards.preference.configuration import LabelConfig
-from robot_rl.rewards.preference.judges import Judge, VlmJudge
+from robot_rl.rewards.preference.judges import Judge, Questions, VlmJudge
 from robot_rl.rewards.preference.store import Cache
 
 
@@ -34,5 +34,5 @@ def open_judge(
     if config.judge == "local":
         from robot_rl.rewards.preference.local import LocalModel
 
-        return nullcontext(VlmJudge(LocalModel(config), config, Cache(folder)))
-    return nullcontext(VlmJudge(ChatModel(config), config, Cache(folder)))
+        return nullcontext(VlmJudge(Questions(LocalModel(config), Cache(folder)), config))
+    return nullcontext(VlmJudge(Questions(ChatModel(config), Cache(folder)), config))

@@ -130,13 +130,15 @@ class Truth:
         held = range(max(0, len(transitions) - self.capacity), len(transitions))
         live = [i for i in held if not labels.discarded(transitions[i].episode, transitions[i].step)]
         reward = [np.float32(labels.reward(t.episode, t.step, t.reward)) for t in transitions]
-        return [self._row(i, transitions, following, before, set(live), reward) for i in live if only(transitions[i])]
+        ends = {i for i, t in enumerate(transitions) if t.terminated or labels.ends(t.episode, t.step)}
+        known = (transitions, following, before, set(live), reward, ends)
+        return [self._row(i, *known) for i in live if only(transitions[i])]
 
-    def _row(self, first, transitions, following, before, live, reward) -> dict:
+    def _row(self, first, transitions, following, before, live, reward, ends) -> dict:
         last, total, discount = first, reward[first], np.float32(DISCOUNT)
         for _ in range(self.n_step - 1):
             after = following.get(last)
-            if after not in live or transitions[after].intervened != transitions[last].intervened:
+            if last in ends or after not in live or transitions[after].intervened != transitions[last].intervened:
                 break
             total = np.float32(total + discount * reward[after])
             discount, last = np.float32(discount * np.float32(DISCOUNT)), after
@@ -148,7 +150,7 @@ class Truth:
             "next_observation": joined(seen_next[1:]),
             "action": transitions[first].action,
             "reward": total,
-            "terminated": ending.terminated,
+            "terminated": last in ends,
             "discount": discount,
         }
 

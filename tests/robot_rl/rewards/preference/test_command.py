@@ -82,7 +82,7 @@ def test_prose_and_refusals_are_kept_apart(recorded, said, tmp_path):
 def test_a_service_that_only_fails_is_not_asked_on(recorded, said, tmp_path):
     with Service(Manners(statuses=[400] * 99)) as service:
         code, out, err = label(said, recorded, tmp_path / "labels", service, "--pairs", "50", "--stages", "1")
-    assert code == 2 and "5 comparisons in a row got no answer" in err and "4 comparisons are kept" in out
+    assert code == 2 and "5 questions in a row got no answer" in err and "4 comparisons are kept" in out
 
 
 def test_a_reward_of_another_task_judges_nothing(recorded, said, tmp_path):

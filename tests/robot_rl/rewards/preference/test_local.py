@@ -11,7 +11,7 @@ from robot_rl.data.png import encode_png
 from robot_rl.exceptions import ConfigError
 from robot_rl.rewards.preference import local
 from robot_rl.rewards.preference.configuration import LabelConfig
-from robot_rl.rewards.preference.judges import VlmJudge
+from robot_rl.rewards.preference.judges import Questions, VlmJudge
 from robot_rl.rewards.preference.store import Cache
 from tests.robot_rl import operators  # noqa: F401
 from tests.robot_rl.rewards.preference import moving
@@ -79,7 +79,7 @@ def test_it_looks_at_pictures_and_answers_the_same_each_time(model):
 
 
 def test_an_answer_that_is_none_counts_as_failed(model, tmp_path):
-    judge = VlmJudge(model, LabelConfig(task="right", model="tiny"), Cache(tmp_path))
+    judge = VlmJudge(Questions(model, Cache(tmp_path)), LabelConfig(task="right", model="tiny"))
     verdict = judge.compare(shown(0.1), shown(0.9))
     assert verdict.status in ("failed", "unsure", "ok")  # letters at random
     assert judge.compare(shown(0.1), shown(0.9)) == verdict and len(Cache(tmp_path)) == 2
