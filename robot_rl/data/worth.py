@@ -6,7 +6,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Iterator
 
-from robot_rl.config import LEARNT, LearnerConfig
+from robot_rl.config import LearnerConfig
 from robot_rl.data.beside import read_labels
 from robot_rl.data.demos import part_of
 from robot_rl.data.formats.experience import Experience
@@ -27,8 +27,8 @@ RANGE = 1000.0
 class Worth:
     """The records of a set, each step with its reward as `reward` has it: `task`, `constant`, or a source of labels.
 
-    A person's labels stand above every other's, but `constant`'s; what is discarded stays so. Where comparisons taught
-    the reward, no step is the last of its value.
+    A person's labels stand above every other's, but `constant`'s; what is discarded stays so. Labels of more than
+    0 and 1 grade every step and do not say when the task is done: then no step is the last of its value.
     DataError: labels of that source do not lie beside the set, or not of all its steps.
     """
 
@@ -43,6 +43,7 @@ class Worth:
         self._schema = (
             part_of(experience.schema, schema, f"the steps in {experience.path}") if schema else experience.schema
         )
+        self._graded = False
         self._labels = self._judgement()
         self._scale = RANGE / self._span() if settings.reward_scaling else 1.0
         self._shift = settings.reward_shift
@@ -68,7 +69,7 @@ class Worth:
         values = {item.name: getattr(step, item.name) for item in dataclasses.fields(Transition)}
         values |= {part: {name: values[part][name] for name in names} for part in ("observation", "next_observation")}
         seen = Transition(**values | {"reward": reward})
-        return endless(seen) if self._reward in LEARNT else seen
+        return endless(seen) if self._graded else seen
 
     def _judgement(self) -> Labels:
         """The labels that count."""
@@ -76,6 +77,7 @@ class Worth:
             return self._experience.judgement()
         given = list(read_labels(self._experience.path, self._reward))
         self._refuse_holes(given)
+        self._graded = any(label.value not in (0.0, 1.0) for label in given if label.kind == "reward")
         found = Labels()
         for label in (*self._experience.labels, *given):
             if label.source in (HUMAN, self._reward) or label.kind != "reward":

@@ -88,15 +88,17 @@ def read_frames(
     DataError: the set has neither pictures nor features.
     """
     cameras = cameras_of(experience)
+    shown = [item.name for item in experience.schema.observation if item.is_image]
     reviewed = _reviewed(experience)
     maps: dict[str, list[Maps]] = {name: [] for name in cameras}
     labels: list[int] = []
     places, pictures = [], []
     for step, said in _known(experience, config, reviewed, every):
         seen = {name: step.next_observation[item.name] for name, item in cameras.items()}
+        if shown:
+            pictures.append({name: step.next_observation[name] for name in shown})
         if cameras_are_pictures(cameras):
             assert looks is not None, "whoever reads pictures brings a backbone"
-            pictures.append(seen)
             seen = looks.encode(seen, len(labels))
         for name, values in seen.items():
             maps[name].append(values)
@@ -104,7 +106,7 @@ def read_frames(
         places.append((step.episode, step.step))
     if not labels:
         raise DataError(f"{experience.path} holds no step to learn from")
-    backbone = looks.fingerprint if pictures and looks else backbone_of(experience)
+    backbone = looks.fingerprint if cameras_are_pictures(cameras) and looks else backbone_of(experience)
     return Frames(
         {name: np.stack(values) for name, values in maps.items()}, np.array(labels), places, backbone, pictures
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from robot_rl.exceptions import ConfigError, DataError, RobotRLError
 from robot_rl.options import Parser, add_commands, add_fields, values_of
 from robot_rl.rewards.preference.configuration import LabelConfig, RewardConfig, validate_label, validate_reward
+from robot_rl.rewards.progress.configuration import ProgressConfig, validate_progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +38,14 @@ def add_preferences(preferences: Parser) -> None:
     )
     part.add_argument("--dry-run", action="store_true", help="say what would be asked and what it would cost, and stop")
     add_fields(part, LabelConfig, [item.name for item in dataclasses.fields(LabelConfig)])
+
+    what = "ask a vision-language model how far the task is done in single pictures; labels beside the set"
+    part = command("score", "SET --out DIR --task SENTENCE", score, what)
+    _add_set(part)
+    part.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the answers; none is paid for twice")
+    part.add_argument("--every", type=int, default=5, metavar="N", help="steps of an episode between two questions (5)")
+    part.add_argument("--name", default="progress", metavar="NAME", help="what the labels' source is called (progress)")
+    add_fields(part, ProgressConfig, [item.name for item in dataclasses.fields(ProgressConfig)])
 
     part = command("fit", "SET --labels DIR --out DIR", fit, "learn a reward from comparisons")
     _add_set(part)
@@ -130,6 +139,32 @@ def fit(options: argparse.Namespace) -> int:
     print(f"{100 * about['right_held_out']:.1f} % of {about['held_out']} others")
     print(f"written: {options.out}")
     print(f"judge the set by it: robot-rl data relabel {options.set} --reward preference --model {options.out}")
+    return 0
+
+
+def score(options: argparse.Namespace) -> int:
+    """`robot-rl preferences score SET`."""
+    config = ProgressConfig(**values_of(options, ProgressConfig))
+    validate_progress(config, "--")
+    if options.every < 1:
+        raise ConfigError(f"--every is {options.every}, but must be at least 1.")
+    from robot_rl.commands import interruptible
+    from robot_rl.data.beside import write_labels
+    from robot_rl.data.formats.experience import open_experience
+    from robot_rl.data.progress import bar
+    from robot_rl.rewards.progress.model import open_progress
+    from robot_rl.rewards.progress.scoring import score as ask
+
+    experience = open_experience(options.set)
+    model = open_progress(config, options.out)
+    with interruptible() as stopped, bar("looking", sum(reader.steps for reader in experience.readers)) as tell:
+        judged = ask(experience, config, model, options.every, tell, stopped.is_set)
+    if judged is None:
+        print(f"stopped; the same command goes on with the answers in {options.out}")
+        return INTERRUPTED
+    folder = write_labels(experience, options.name, judged)
+    print(f"{len(judged):,} labels, {model.failed:,} pictures without an answer: {folder}")
+    print(f"learn from them: robot-rl offline {options.set} --reward {options.name}")
     return 0
 
 

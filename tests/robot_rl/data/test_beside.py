@@ -95,3 +95,16 @@ def test_names_that_mean_something_else_are_refused(recorded, name):
     with pytest.raises(DataError, match="labels cannot be of source"):
         write_labels(recorded, name, [])
     assert sources(recorded.path) == {}
+
+
+def test_grades_do_not_say_when_the_task_is_done(recorded):
+    ended = [step.terminated for step in recorded.steps(packed=True)]
+    assert any(ended)
+
+    def ends(source, value):
+        write_labels(recorded, source, judgements(recorded, value))
+        steps = [record for record in Worth(recorded, source, SETTINGS) if isinstance(record, Transition)]
+        assert [step.terminated or step.truncated for step in steps].count(True) >= ended.count(True)
+        return [step.terminated for step in steps]
+
+    assert not any(ends("vlm", 0.5)) and ends("classifier", 1.0) == ended

@@ -9,6 +9,8 @@ import pytest
 import tasks
 from benchmarks.chat_service import Manners, Service, column_of_the_square
 from robot_rl.config import effective
+from robot_rl.data.beside import read_labels
+from robot_rl.data.formats.experience import open_experience
 from robot_rl.data.journal import JournalReader, read_journal
 from robot_rl.data.label import LATE
 from robot_rl.exceptions import ConfigError, DataError
@@ -79,7 +81,7 @@ def by_chance(picture):
     return float(zlib.crc32(picture.tobytes()) % 8 == 0)
 
 
-LAYER = {"obs": "features", "crops": 1, "reward": "progress", "demos": "1", "steps": 70, "reward_frames": 1}
+LAYER = {"obs": "features", "crops": 1, "reward": "progress", "demos": "1", "steps": 55, "reward_frames": 1}
 
 
 def asks(service):
@@ -90,7 +92,7 @@ def test_in_lockstep_each_step_waits_for_its_answer(tmp_path):
     with Service(measure=by_chance) as service:
         config, run = begin(tmp_path / "run", **LAYER, progress=asks(service))
         steps, _ = train(config, run)
-        assert 10 < len(service.requests) <= 70
+        assert 10 < len(service.requests) <= 55
     assert any(step.success for step in steps)
     assert all(step.terminated and step.reward == 1 for step in steps if step.success)
 
@@ -102,7 +104,7 @@ def test_in_real_time_nobody_waits_and_a_success_ends_the_episode_when_it_comes(
         began = time.monotonic()
         train(config, run)
         assert time.monotonic() - began < 60
-        assert len(service.requests) < 60  # every few steps
+        assert len(service.requests) < 45  # every few steps
     labels = list(JournalReader(run.journal).labels())
     assert labels and {label.source for label in labels} == {LATE}
     steps = {(step.episode, step.step): step for step in read_journal(run.journal)}
@@ -126,3 +128,32 @@ def test_in_real_time_nobody_waits_and_a_success_ends_the_episode_when_it_comes(
 def test_a_run_that_cannot_have_it_is_refused(layer, text):
     with pytest.raises(ConfigError, match=text):
         effective(tasks.load("reach"), {"obs": "features", "reward": "progress"} | layer)
+
+
+def test_a_recorded_set_gets_its_progress_beside_it(tmp_path, said):
+    recorded = moving.record(tmp_path / "set", episodes=3, length=7)
+    ask = ("preferences", "score", recorded, "--out", tmp_path / "answers", "--task", "right", "--model", "looker")
+    with Service(measure=column_of_the_square) as service:
+        code, out, err = said(*ask, "--endpoint", service.url, "--every", "3")
+        assert code == 0 and "21 labels, 0 pictures without an answer" in out, err
+        assert len(service.requests) == 9  # steps 0, 3, 6 of each
+        assert said(*ask, "--endpoint", service.url, "--every", "3", "--name", "again")[0] == 0
+        assert len(service.requests) == 9
+    values = {(label.episode, label.step): label.value for label in read_labels(recorded, "progress")}
+    where = {(step.episode, step.step): step.next_observation["x"][0] for step in open_experience(recorded).steps()}
+    asked = [place for place in where if place[1] % 3 == 0]
+    assert np.corrcoef([values[place] for place in asked], [where[place] for place in asked])[0, 1] > 0.99
+    episode = asked[0][0]
+    assert values[episode, 1] == pytest.approx((2 * values[episode, 0] + values[episode, 3]) / 3)
+
+
+def test_pictures_that_got_no_answer_are_passed_over_unless_all_did(tmp_path, said):
+    recorded = moving.record(tmp_path / "set", episodes=1, length=8)
+    ask = ("preferences", "score", recorded, "--task", "right", "--model", "looker", "--every", "1")
+    with Service(Manners(prose=0.4)) as service:
+        code, out, _ = said(*ask, "--endpoint", service.url, "--out", tmp_path / "some")
+        assert code == 0 and "8 labels" in out and " 0 pictures without" not in out
+    with Service(Manners(prose=1.0)) as service:
+        code, _, err = said(*ask, "--endpoint", service.url, "--out", tmp_path / "none")
+        assert code == 2 and "got an answer; see to the model" in err
+    assert said(*ask, "--out", tmp_path / "none", "--every", "0")[0] == 2
