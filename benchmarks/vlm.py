@@ -1,12 +1,13 @@
 """Rewards from a vision-language model's comparisons, with a stand-in for the model: online, and from unlabelled sets.
 
-No model hub is at hand, so the one who compares is a service on loopback that measures the pictures it is sent, says
-the wrong thing of 15 % of the pairs and that it cannot tell of another 15 %.
+No model hub is at hand, so the one who compares is a service on loopback. It knows what the pictures show, and says the
+wrong thing of 15 % of the pairs and that it cannot tell of another 15 %.
 
 Offline: `reach`, sets that a random, a half-trained and the scripted policy made, their rewards put away; from each,
-IQL with the reward that comparisons of pictures taught, with the true one, with none, and behaviour cloning, all from
-the state. Online: `pick_cube` from frozen features with comparisons of what the run itself reached, beside the
-task's own reward and a likeness to the goal's pictures (a stand-in for CLIP's score). Goes on where it stopped.
+IQL with the reward that comparisons of pictures taught, with the true one (how far the tool is, at every step), with
+none, and behaviour cloning, all from the state. Online: `pick_cube` from frozen features with comparisons of what the run
+itself reached, beside the task's own reward and a likeness to the goal's pictures (a stand-in for CLIP's score). There
+the service measures what it is sent. Goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -23,41 +24,31 @@ from numpy.typing import NDArray
 from benchmarks.chat_service import Manners, Service
 from benchmarks.common import BUILD, Figure, Partial, at_least, main, progress
 from benchmarks.runs import learn, robot_rl
+from robot_rl.data.beside import Judgement, write_labels
+from robot_rl.data.formats.experience import open_experience
 
 NAME = "vlm"
 MANNERS = Manners(wrong=0.15, unsure=0.15)
 QUALITIES = ("random", "medium", "expert")
 METHODS = ("true", "vlm", "constant", "bc")
 SEEDS = 3
-STEPS, GRADIENTS, PAIRS = 6_000, 10_000, 500
+STEPS, GRADIENTS, PAIRS = 6_000, 5_000, 1_000
 """Of a set: environment steps; gradient steps of IQL; comparisons."""
 ONLINE = ("task", "preference", "likeness")
 ONLINE_STEPS, KEPT = 6_000, 1_500
 Picture = NDArray[np.uint8]
 
 
-def coloured(picture: Picture, channel: int) -> NDArray[np.bool_]:
-    """Where a picture is of a strong red (0) or green (1)."""
-    rest = [other for other in range(3) if other != channel]
-    bright: NDArray[np.bool_] = (picture[..., channel] > 100) & (picture[..., rest] < 100).all(-1)
-    return bright
-
-
-def ball_at_the_fingers(picture: Picture) -> float:
-    """`reach`: how near the green ball is to where the fingers are, in the wrist's picture below the front's."""
-    found = coloured(picture[picture.shape[0] // 2 :], 1)
-    if not found.any():
-        return 0.0
-    rows, columns = np.nonzero(found)
-    aside = np.hypot(columns.mean() - 64, rows.mean() - 97) / 128
-    radius = np.sqrt(found.sum() / np.pi)
-    return float(max(0.01, 1 - aside - abs(radius - 10.5) / 60))
+def red(picture: Picture) -> NDArray[np.bool_]:
+    """Where a picture is of a strong red."""
+    found: NDArray[np.bool_] = (picture[..., 0] > 100) & (picture[..., 1:] < 100).all(-1)
+    return found
 
 
 def cube_in_the_air(picture: Picture) -> float:
     """`pick_cube`: how near the red cube is to the gripper, in the wrist's picture, then how high in the front's."""
     half = picture.shape[0] // 2
-    front, wrist = coloured(picture[:half], 0), coloured(picture[half:], 0)
+    front, wrist = red(picture[:half]), red(picture[half:])
     if not wrist.any():
         return 0.0
     rows, columns = np.nonzero(wrist)
@@ -87,19 +78,31 @@ def recorded(quality: str, teacher: str, quick: bool) -> str:
 def teach(quick: bool) -> dict[str, Any]:
     """A run of `reach` whose kept policies are of every quality; the one that succeeds in about half."""
     folder = BUILD / "runs" / f"{NAME}-teacher{'-quick' if quick else ''}"
-    options = ("--transport", "inprocess", "--demos", "0", "--agent", "sac", "--steps", "400" if quick else "2000")
+    options = ("--transport", "inprocess", "--steps", "400" if quick else "1000")
     kept = learn(folder, "reach", *options, keep_every=50, episodes=5 if quick else 20, whole=True)["kept"]
     medium = min(kept, key=lambda one: abs(one["success_rate"] - 0.5))
     return {"expert": f"{folder}@{medium['step']}", "success": medium["success_rate"]}
 
 
+def distances(data: Path) -> tuple[list[Judgement], dict[bytes, float]]:
+    """What each step led to is truly worth, falling with the tool's distance; and the same by the picture of it."""
+    steps = list(open_experience(data).steps())
+    away = np.array([np.linalg.norm(step.next_observation["tool_position"]) for step in steps])
+    worth = np.clip(1 - away / np.percentile(away, 95), -1, 1)
+    judged = [Judgement(step.episode, step.step, float(value)) for step, value in zip(steps, worth, strict=True)]
+    shown = [np.concatenate([step.next_observation[name] for name in ("front", "wrist")]) for step in steps]
+    return judged, {picture.tobytes(): 10 - float(far) for picture, far in zip(shown, away, strict=True)}
+
+
 def labelled(data: str, quick: bool) -> dict[str, Any]:
-    """Compare pictures of the set, learn a reward from that, judge the set by it."""
+    """Lay the true reward beside the set; compare its pictures, learn a reward from that, and judge the set by it."""
     labels, model = Path(f"{data}-labels"), Path(f"{data}-reward")
     for folder in (labels, model):
         shutil.rmtree(folder, ignore_errors=True)
+    judged, known = distances(Path(data))
+    write_labels(open_experience(Path(data)), "true", judged)
     progress(f"comparing pictures of {Path(data).name}")
-    with Service(MANNERS, ball_at_the_fingers) as service:
+    with Service(MANNERS, lambda picture: known[picture.tobytes()]) as service:
         robot_rl(
             "preferences", "label", data, "--out", str(labels), "--task", "the fingers are at the green ball",
             "--model", "looker", "--endpoint", service.url, "--pairs", "60" if quick else str(PAIRS),
@@ -117,8 +120,8 @@ def offline(method: str, data: str, seed: int, quick: bool) -> dict[str, Any]:
     progress(f"{method} on {Path(data).name}, seed {seed}")
     steps = "200" if quick else str(GRADIENTS)
     learns = ("--agent", "bc", "--learner.bc-steps", steps) if method == "bc" else (
-        "--agent", "iql", "--learner.offline-steps", steps,
-        "--reward", {"true": "task", "vlm": "preference", "constant": "constant"}[method],
+        "--agent", "iql", "--learner.offline-steps", steps, "--learner.beta", "10",
+        "--reward", {"true": "true", "vlm": "preference", "constant": "constant"}[method],
     )  # fmt: skip
     same = ("--transport", "inprocess", "--demos", data, "--run", str(run), "--seed", str(seed))
     robot_rl("train", "reach", *learns, *same)
@@ -137,7 +140,8 @@ def online(reward: str, seed: int, quick: bool) -> dict[str, Any]:
         compared = (
             "--reward", reward, "--feedback.task", "the gripper holds the red cube in the air",
             "--feedback.model", "looker", "--feedback.endpoint", service.url,
-            "--feedback.every", "150" if quick else "400", "--feedback.session", "20" if quick else "50",
+            "--feedback.every", "150" if quick else "300", "--feedback.session", "20" if quick else "100",
+            "--feedback.pairs", "1000", "--feedback.share", "0.3",
         )  # fmt: skip
         found = learn(run, "pick_cube", *options, *compared, keep_every=every, episodes=episodes)
     return found | {"requests": len(service.requests)}

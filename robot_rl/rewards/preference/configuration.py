@@ -55,7 +55,7 @@ class FeedbackConfig(LabelConfig):
 class RewardConfig:
     """What `robot-rl preferences fit` may be told."""
 
-    members: int = option(3, "rewards in the ensemble")
+    members: int = option(5, "rewards in the ensemble")
     hidden: int = option(128, "numbers that each camera's features become")
     steps: int = option(2000, "gradient steps at most")
     batch: int = option(64, "comparisons in a step")

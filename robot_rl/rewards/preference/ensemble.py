@@ -1,18 +1,20 @@
 """A reward that explains comparisons (Bradley and Terry, 1952; Christiano et al., 2017), as an ensemble.
 
 The chance that the second of two clips is called better is sigmoid(R2 - R1), R being the sum of a clip's rewards. Each
-member is trained until it is right on `enough` of the comparisons (97 % in RL-VLM-F's code), each from another
-beginning and on another drawing of them. The reward is the members' mean, normalised to mean 0 and deviation 1 over the
+member is trained until it is right on `enough` of the comparisons (97 % in RL-VLM-F's code), or until those that its
+drawing left out become less likely, so that wrong answers are not learnt by heart; each from another beginning and on
+another drawing with replacement. The reward is the members' mean, normalised to mean 0 and deviation 1 over the
 frames that it was made for, then squashed into -1 to 1.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +37,10 @@ except ImportError as error:  # pragma: no cover
 WEIGHTS = "preference.safetensors"
 LEAST = 10
 """Comparisons with an answer, below which there is nothing to learn."""
-EVERY = 50
+EVERY = 25
 """Steps between two looks at how many comparisons are right."""
+PATIENCE = 8
+"""Looks at comparisons that a member was not trained on without a gain, after which it is as good as it gets."""
 Rewards = NDArray[np.float32]
 
 
@@ -118,7 +122,9 @@ def fit(
     steps = []
     for number, member in enumerate(members):
         drawn = rng.choice(learnt, len(learnt))  # each sees another drawing, so that they can disagree
-        steps.append(_train(member, frames, clips[drawn], answers[drawn], config, rng))
+        aside = np.setdiff1d(learnt, drawn)
+        known, unseen = _Told(clips[drawn], answers[drawn]), _Told(clips[aside], answers[aside])
+        steps.append(_train(member, frames, known, unseen, config, rng))
         tell((number + 1) * config.steps)
     members.eval()
     made = PreferenceReward(members, shapes, frames.backbone_id, task, 0.0, 1.0, {})
@@ -154,30 +160,44 @@ def _known(frames: Frames, preferences: Sequence[Preference]) -> tuple[NDArray[n
     return np.array(pairs, np.int64).reshape(-1, 2), np.array(answers, np.int64)
 
 
+class _Told(NamedTuple):
+    """Comparisons: clips (n, 2, length) of numbers of frames, and answers (n,)."""
+
+    clips: NDArray[np.int64]
+    answers: NDArray[np.int64]
+
+    @property
+    def wanted(self) -> Tensor:
+        return torch.from_numpy(self.answers.astype(np.float32))
+
+
 def _train(
-    member: nn.Module,
-    frames: Frames,
-    clips: NDArray[np.int64],
-    answers: NDArray[np.int64],
-    config: RewardConfig,
-    rng: np.random.Generator,
+    member: nn.Module, frames: Frames, known: _Told, unseen: _Told, config: RewardConfig, rng: np.random.Generator
 ) -> int:
-    """Train until enough comparisons are right; return how many steps that took."""
+    """Train until enough comparisons are right, or `unseen` ones become less likely; return the steps that counts."""
     optimiser = torch.optim.AdamW(member.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     loss_of = nn.BCEWithLogitsLoss()
-    wanted = torch.from_numpy(answers.astype(np.float32))
+    wanted = known.wanted
+    best, best_step, weights = np.inf, config.steps, None
     for step in range(1, config.steps + 1):
-        index = rng.integers(len(clips), size=config.batch)
-        logits = _logits(member, frames, clips[index], rng)
+        index = rng.integers(len(known.clips), size=config.batch)
+        logits = _logits(member, frames, known.clips[index], rng)
         optimiser.zero_grad()
         loss_of(logits, wanted[index]).backward()
         optimiser.step()
-        if step % EVERY == 0:
-            with torch.inference_mode():
-                share = float(((_logits(member, frames, clips, None) > 0) == (wanted > 0.5)).float().mean())
-            if share >= config.enough:
-                return step
-    return config.steps
+        if step % EVERY:
+            continue
+        with torch.inference_mode():
+            share = float(((_logits(member, frames, known.clips, None) > 0) == (wanted > 0.5)).float().mean())
+            judged = _logits(member, frames, unseen.clips, None) if len(unseen.clips) else None
+        loss = -step if judged is None else float(loss_of(judged, unseen.wanted))
+        if loss < best:
+            best, best_step, weights = loss, step, copy.deepcopy(member.state_dict())
+        if share >= config.enough or step - best_step >= PATIENCE * EVERY:
+            break
+    if weights is not None:
+        member.load_state_dict(weights)
+    return best_step
 
 
 def _logits(member: nn.Module, frames: Frames, clips: NDArray[np.int64], rng: np.random.Generator | None) -> Tensor:

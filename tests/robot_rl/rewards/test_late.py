@@ -37,8 +37,7 @@ def at(tick):
 
 
 def until_done(beside):
-    while not beside._asked[1].done():
-        pass
+    beside._asked[1].exception()
 
 
 def test_a_slow_reward_is_asked_beside_and_answers_about_the_moment_it_saw():
