@@ -5,9 +5,9 @@ wrong thing of 15 % of the pairs and that it cannot tell of another 15 %.
 
 Offline: `reach`, sets that a random, a half-trained and the scripted policy made, their rewards put away; from each,
 IQL with the reward that comparisons of pictures taught, with the true one (how far the tool is, at every step), with
-none, and behaviour cloning, all from the state. Online: `pick_cube` from frozen features with comparisons of what the run
-itself reached, beside the task's own reward and a likeness to the goal's pictures (a stand-in for CLIP's score). There
-the service measures what it is sent. Goes on where it stopped.
+none, and behaviour cloning, all from the state. Online: `pick_cube` from frozen features with comparisons of what the
+run itself reached, beside the task's own reward and a likeness to the goal's pictures (a stand-in for CLIP's score).
+There the service measures what it is sent. Goes on where it stopped.
 """
 
 from __future__ import annotations
