@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import uuid
 from contextlib import ExitStack, closing
@@ -13,7 +14,8 @@ from rich.console import Console
 from controllers.settings import suggest
 from robot_rl.commands import INTERRUPTED, check_ros, interruptible
 from robot_rl.config import DEVICES, OVER_ROS, RunConfig, devices_of
-from robot_rl.data.formats.whole import Written, refuse_taken, write_set
+from robot_rl.data.formats.whole import Written, refuse_taken
+from robot_rl.data.transition import Transition
 from robot_rl.exceptions import ConfigError
 from robot_rl.operator import MEANINGS
 from robot_rl.runs import refuse_existing
@@ -73,26 +75,36 @@ def run_demos(config: RunConfig, task: TaskSpec, lerobot: Path | None = None) ->
     return 0
 
 
-def _scripted(config: RunConfig, task: TaskSpec, folder: Path, count: int) -> Written:
-    """By the task's expert."""
+def _scripted(config: RunConfig, task: TaskSpec, folder: Path, count: int) -> Written | None:
+    """By the task's expert; None where it was stopped before there were enough. What was recorded is kept."""
+    from robot_rl.byhand import Recording, make_set, recording_of
     from robot_rl.cells import open_env, refuse_simulated_expert
-    from robot_rl.demonstrate import record_demos
+    from robot_rl.data.journal import Journal
+    from robot_rl.demonstrate import record_into
     from robot_rl.training import schema_of
 
     refuse_simulated_expert(config, task)
-    console = Console(stderr=True)
+    console, place = Console(stderr=True), recording_of(folder)
 
     def told(kept: int, success: bool) -> None:
         console.print(f"{kept}/{count}{'' if success else '  (one failed and is left out)'}", highlight=False)
 
-    with closing(open_env(config)) as env:
-        episodes = record_demos(env, count, config.seed, on_episode=told)
-    steps = [step for episode in episodes for step in episode]
-    written = write_set(folder, schema_of(config), steps)
-    if config.rerun != "none":
-        with closing(View(config.rerun, str(uuid.uuid4()))) as view:
-            for number, step in enumerate(steps):
-                view.step(step, number)
+    with (
+        closing(open_env(config)) as env,
+        Journal(place, schema_of(config), sync=False) as journal,
+        interruptible() as stopped,
+    ):
+        recording = Recording(journal)
+        kept = record_into(env, recording, count, config.seed, on_episode=told, stop=stopped.is_set)
+        if kept < count:
+            console.print(f"{kept} of {count} are kept in {place}; go on with the same command and --run {folder}")
+            return None
+        written = make_set(folder, recording)
+        if config.rerun != "none":
+            with closing(View(config.rerun, str(uuid.uuid4()))) as view:
+                for number, step in enumerate(record for record in recording.shown() if isinstance(record, Transition)):
+                    view.step(step, number)
+    shutil.rmtree(place)  # the set has all of it but what failed
     return written
 
 
