@@ -17,11 +17,11 @@ from robot_rl.checkpoint import Checkpoint
 from robot_rl.config import LEARNT, OFFLINE, RunConfig, takes_over
 from robot_rl.data.label import Label, Record
 from robot_rl.data.replay import Replay, Sampler
-from robot_rl.data.transition import Observation
+from robot_rl.data.transition import Observation, endless
 from robot_rl.exceptions import DataError
 from robot_rl.nets.observation import ObservationSpec
 from robot_rl.rewards import intervention
-from robot_rl.rewards.learnt import LearntReward, endless
+from robot_rl.rewards.learnt import LearntReward
 
 ONLINE, DEMONSTRATIONS, IMPORTED = "online", "demonstrations", "imported"
 JUDGE, REWARD_FILE = "judge", "reward.safetensors"

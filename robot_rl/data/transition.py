@@ -41,3 +41,8 @@ class Transition:
     success: bool
     policy_version: int
     clamped: NDArray[np.float32] = field(default_factory=lambda: np.zeros(2, np.float32))
+
+
+def endless(step: Transition) -> Transition:
+    """A step whose worth is learnt: nobody says there when the task is done, so no end is one of its value."""
+    return replace(step, terminated=False, truncated=True) if step.terminated else step

@@ -12,9 +12,8 @@ from robot_rl.data.demos import part_of
 from robot_rl.data.formats.experience import Experience
 from robot_rl.data.label import HUMAN, Label, Labels, Record
 from robot_rl.data.schema import Schema
-from robot_rl.data.transition import Transition
+from robot_rl.data.transition import Transition, endless
 from robot_rl.exceptions import DataError
-from robot_rl.rewards.learnt import endless
 
 RECORDED = "task"
 """The reward that the set holds."""

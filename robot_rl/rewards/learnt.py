@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -41,11 +40,6 @@ class LearntReward(Protocol):
 
     def close(self) -> None:
         """End what goes on beside."""
-
-
-def endless(step: Transition) -> Transition:
-    """A step whose worth is learnt: nobody says there when the task is done, so no end is one of its value."""
-    return replace(step, terminated=False, truncated=True) if step.terminated else step
 
 
 def in_pieces(
