@@ -7,6 +7,7 @@ x.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +28,9 @@ BUTTONS = {
     0x13A: "select", 0x13B: "start", 0x13C: "mode", 0x13D: "left_stick", 0x13E: "right_stick",
 }  # fmt: skip
 """Codes of BTN_SOUTH and so on, by the place on the pad."""
+SWAPPED = {"north": "west", "west": "north"}
+"""The kernel's driver of Xbox pads names these two by their letters, X and Y, which lie the other way round there."""
+XPAD = "xpad"
 GAMEPAD = 0x130
 PLUG = "plug it in, or add yourself to the group input (docs/teleop.md)"
 
@@ -44,12 +48,18 @@ class Gamepad:
 
     name = "gamepad"
 
-    def __init__(self, events: Events | None = None, ranges: Mapping[int, tuple[int, int]] | None = None) -> None:
+    def __init__(
+        self, events: Events | None = None, ranges: Mapping[int, tuple[int, int]] | None = None, driver: str = ""
+    ) -> None:
         """events, ranges: an open device, and its axes' least and greatest values; unless given one is looked for.
+
+        driver: the kernel's, of an open device.
 
         Raises `DeviceGone`: there is none.
         """
-        self._events, self._ranges = open_pad() if events is None else (events, dict(ranges or {}))
+        found = open_pad() if events is None else (events, dict(ranges or {}), driver)
+        self._events, self._ranges, driver = found
+        self._names = {code: SWAPPED.get(name, name) if driver == XPAD else name for code, name in BUTTONS.items()}
         self._values: dict[int, float] = {}
         self._held: set[str] = set()
 
@@ -64,7 +74,7 @@ class Gamepad:
                     self._values.clear()  # what was let go meanwhile is unknown:
                     self._held.clear()  # nothing is held until it is pressed again
                 elif event.type == KEY and event.code in BUTTONS:
-                    pressed += self._turn(BUTTONS[event.code], event.value)
+                    pressed += self._turn(self._names[event.code], event.value)
         except BlockingIOError:
             pass  # nothing has happened since
         except OSError as error:
@@ -97,8 +107,8 @@ class Gamepad:
         return np.clip(axes, -1, 1)
 
 
-def open_pad() -> tuple[Events, dict[int, tuple[int, int]]]:
-    """The first gamepad there is, and the ranges of its axes. Raises `DeviceGone`."""
+def open_pad() -> tuple[Events, dict[int, tuple[int, int]], str]:
+    """The first gamepad there is, the ranges of its axes, and its driver in the kernel. Raises `DeviceGone`."""
     try:
         import evdev
     except ImportError as error:
@@ -108,6 +118,13 @@ def open_pad() -> tuple[Events, dict[int, tuple[int, int]]]:
         device = evdev.InputDevice(path)
         capabilities = device.capabilities()
         if GAMEPAD in capabilities.get(KEY, ()):
-            return device, {code: (info.min, info.max) for code, info in capabilities.get(ABSOLUTE, ())}
+            ranges = {code: (info.min, info.max) for code, info in capabilities.get(ABSOLUTE, ())}
+            return device, ranges, driver_of(Path(path))
         device.close()
     raise DeviceGone(f"there is no gamepad that may be read; {PLUG}.")
+
+
+def driver_of(device: Path, classes: Path = Path("/sys/class/input")) -> str:
+    """Name of the kernel's driver of an event device, empty where that is not told."""
+    driver = classes / device.name / "device" / "device" / "driver"
+    return driver.resolve().name if driver.exists() else ""

@@ -18,7 +18,7 @@ from robot_rl.config import OVER_ROS, RunConfig, devices_of
 from robot_rl.exceptions import ConfigError, DeviceGone
 from robot_rl.operator import Command
 from robot_rl.teleop.device import Device
-from robot_rl.teleop.gamepad import Gamepad
+from robot_rl.teleop.gamepad import BUTTONS, Gamepad
 from robot_rl.teleop.keyboard import ENGAGE, GRIP, OPERATOR, Keyboard
 from robot_rl.teleop.mapping import Teleop, TeleopCommand, TeleopConfig
 from robot_rl.teleop.spacemouse import SpaceMouse
@@ -49,6 +49,23 @@ DEFAULTS: dict[str, TeleopConfig] = {
 """How a person finds each device unless a file says otherwise."""
 OPENERS: dict[str, Callable[[], Device]] = {"keyboard": Keyboard, "spacemouse": SpaceMouse, "gamepad": Gamepad}
 """Those that need no ROS."""
+
+
+NAMES: dict[str, Callable[[str], bool]] = {
+    "gamepad": lambda button: button in BUTTONS.values(),
+    "leader": lambda button: button in ("close", "open"),
+    "keyboard": lambda button: len(button) == 1 or button in (GRIP, ENGAGE),
+    "spacemouse": str.isdigit,
+    "ros": str.isdigit,
+}
+"""Whether a device has a button of that name."""
+MENDS = {
+    "gamepad": f"one of {', '.join(BUTTONS.values())}",
+    "leader": "close or open",
+    "keyboard": f"a key, as x, or {GRIP}, or {ENGAGE}",
+    "spacemouse": "a number, as 0",
+    "ros": "a number, as 0",
+}
 
 
 class OperatorKeys:
@@ -100,9 +117,13 @@ def _config(name: str, values: Mapping[str, object], path: Path | None) -> Teleo
     buttons = {**base["buttons"], **(values.get("buttons") or {})}  # type: ignore[dict-item]
     merged = {**base, **values, "buttons": {key: does for key, does in buttons.items() if does}}
     try:
-        return settings.build(TeleopConfig, merged, f"teleop_file {path}, {name}" if values else name)
+        config = settings.build(TeleopConfig, merged, f"teleop_file {path}, {name}" if values else name)
     except SettingsError as error:
         raise ConfigError(str(error)) from error
+    for button in (*config.buttons, *([config.engage_button] if config.engage_button else [])):
+        if not NAMES[name](button):
+            raise ConfigError(f"teleop_file {path}, {name}: it has no button {button!r}; give {MENDS[name]}.")
+    return config
 
 
 class Sources:

@@ -3,6 +3,7 @@
 import os
 import pty
 import struct
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -183,6 +184,18 @@ def test_presses_of_a_gamepad_and_what_is_held():
     pad = Gamepad(Pad([(1, 0x130, 1), (1, 0x130, 0), (1, 0x137, 1), (1, 0x137, 2), (1, 0x999, 1)]), RANGES)
     state = pad.read()
     assert state.pressed == ("south", "right_shoulder") and state.held == {"right_shoulder"}
+
+
+def test_buttons_are_called_by_their_place_whatever_the_driver_calls_them(tmp_path):
+    events = [(1, 0x133, 1), (1, 0x134, 1)]
+    assert Gamepad(Pad(events), RANGES, "playstation").read().pressed == ("north", "west")
+    assert Gamepad(Pad(events), RANGES, "xpad").read().pressed == ("west", "north")
+    (tmp_path / "drivers" / "xpad").mkdir(parents=True)
+    place = tmp_path / "event7" / "device" / "device"
+    place.mkdir(parents=True)
+    (place / "driver").symlink_to(tmp_path / "drivers" / "xpad")
+    assert gamepad.driver_of(Path("/dev/input/event7"), tmp_path) == "xpad"
+    assert gamepad.driver_of(Path("/dev/input/event8"), tmp_path) == ""
 
 
 def test_where_events_were_lost_nothing_counts_as_held():

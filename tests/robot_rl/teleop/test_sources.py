@@ -152,6 +152,8 @@ def test_a_file_changes_some_of_a_devices_settings(tmp_path):
         ("spacemouse: 5", "it and its buttons must be mappings"),
         ("spacemouse: {buttons: [1]}", "it and its buttons must be mappings"),
         ("a: [", "cannot be read"),
+        ("spacemouse: {buttons: {left: grip}}", "it has no button 'left'; give a number, as 0"),
+        ("spacemouse: {engage: hold, engage_button: south}", "it has no button 'south'"),
     ],
 )
 def test_a_bad_file_is_one_sentence(tmp_path, text, message):
