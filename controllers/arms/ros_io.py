@@ -80,7 +80,12 @@ class Feed(Generic[M]):
     @property
     def contested(self) -> bool:
         """Whether more than one publisher speaks here."""
-        return self._node.count_publishers(self.subscription.topic_name) > 1
+        return self.publishers > 1
+
+    @property
+    def publishers(self) -> int:
+        """How many speak here."""
+        return int(self._node.count_publishers(self.subscription.topic_name))
 
     def join(self, wait_set: Any) -> None:
         """Let `wait_set` wake on a message."""

@@ -30,6 +30,7 @@ from controllers.kinematics import Kinematics
 from controllers.models import arm_model
 from robot_rl.actors import FIRST
 from robot_rl.config import RunConfig, devices_of
+from robot_rl.exceptions import DeviceGone
 from robot_rl.metrics import MetricsWriter
 from robot_rl.nodes.base import Host, hosting, settle_memory
 from robot_rl.nodes.protocol import OPERATOR, TELEOP
@@ -56,9 +57,14 @@ class RosDevice:
         self._twist: Feed[TwistStamped] = listener.subscribe(TwistStamped, TWIST, SENSOR)
         self._axes, self._held = at_rest(), frozenset[str]()
         self._until = 0.0
+        self._heard = False
 
     def read(self) -> DeviceState:
-        """As `Device.read`: every Joy counts, so that no press is lost; of twists the newest does."""
+        """As `Device.read`: every Joy counts, so that no press is lost; of twists the newest does.
+
+        One who falls silent is at rest. Raises `DeviceGone`: whoever was moving the arm is not there any more, or two
+        speak.
+        """
         pressed: list[str] = []
         while (message := self._joy.take()) is not None:
             pressed += self._take(message)
@@ -66,8 +72,10 @@ class RosDevice:
             linear, angular = twist.twist.linear, twist.twist.angular
             self._set([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])
         if time.monotonic() > self._until:
+            if (self._axes.any() or self._held) and not (self._joy.publishers or self._twist.publishers):
+                raise DeviceGone(f"nobody speaks on {JOY} or {TWIST} any more; start its driver again.")
             self._axes, self._held = at_rest(), frozenset()
-        return DeviceState(self._axes, self._held, tuple(pressed))
+        return DeviceState(self._axes, self._held, tuple(pressed), heard=self._heard)
 
     def close(self) -> None:
         """The topics are the node's."""
@@ -83,6 +91,10 @@ class RosDevice:
         axes[: len(numbers)] = numbers
         self._axes = np.where(np.isfinite(axes), np.clip(axes, -1, 1), 0).astype(np.float32)
         self._until = time.monotonic() + SILENT
+        self._heard = True
+        for feed in (self._joy, self._twist):
+            if feed.contested:
+                raise DeviceGone(f"two publishers speak on {feed.topic}; stop one of them.")
 
 
 class Caller:

@@ -19,12 +19,14 @@ class DeviceState:
     """How a device is now, and what was pressed since it was read before: no press is lost, however short.
 
     axes: (6,) in [-1, 1], of a person who looks along the base's x axis: forward, left, up; turns about the same.
-    held: buttons that are down now. pressed: each press since the last reading, in order.
+    held: buttons that are down now. pressed: each press since the last reading, in order. heard: False where it has not
+    said anything yet, as one behind a topic.
     """
 
     axes: NDArray[np.float32] = field(default_factory=at_rest)
     held: frozenset[str] = frozenset()
     pressed: tuple[str, ...] = ()
+    heard: bool = True
 
 
 class Device(Protocol):

@@ -75,7 +75,7 @@ class Leader:
             raise DeviceGone(f"the leader has been silent for {GONE:g} s; is its driver alive?")
         while len(self._poses) > 1 and now - self._poses[1][0] >= self._period:
             self._poses.popleft()
-        return DeviceState(self._moved(), frozenset(), pressed)
+        return DeviceState(self._moved(), frozenset(), pressed, heard=self._heard is not None)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -74,7 +74,7 @@ class TeleopCommand:
 
 
 class Teleop:
-    """One device in a person's hands, for one task."""
+    """One device in a person's hands, for one task. heard: whether it has said anything."""
 
     def __init__(
         self, device: Device, config: TeleopConfig, task: TaskSpec, *, clock: Callable[[], float] = time.monotonic
@@ -84,6 +84,7 @@ class Teleop:
         self._from = [AXES.index(axis.removeprefix("-")) for axis in config.axes]
         signs = [-1.0 if axis.startswith("-") else 1.0 for axis in config.axes]
         self._scale = np.array(signs) * np.array(config.scale)
+        self.heard = False
         self._toggled = False
         self._grip = self._told = 0.0
         self._engaged = False
@@ -92,6 +93,7 @@ class Teleop:
     def read(self) -> TeleopCommand:
         """What the person wants now. Raises `DeviceGone`."""
         state, config = self.device.read(), self._config
+        self.heard = state.heard
         if config.engage == "toggle" and state.pressed.count(config.engage_button) % 2:
             self._toggled = not self._toggled
         axes, now = self._past_dead_zone(state.axes), self._clock()

@@ -148,6 +148,7 @@ class Sources:
         self._retry = self._lost = -np.inf
         self._acting = ""
         self._refused: frozenset[str] = frozenset()
+        self._returning: set[str] = set()  # that were lost, and have not been heard of since
         self._keys = None if "keyboard" in openers else OperatorKeys()
         try:
             for name in openers:
@@ -170,11 +171,12 @@ class Sources:
             except DeviceGone as error:
                 self._lose(name, error, now)
                 continue
+            self._welcome(name)
             commands += said[name].commands
         engaged = [name for name in said if said[name].engaged]
         self._acting = engaged[0] if engaged else ""
         self._refuse(frozenset(engaged[1:]))
-        gone = not self._teleops or now < self._lost + LOST
+        gone = self._teleops.keys() <= self._returning or now < self._lost + LOST
         chosen = said[self._acting] if engaged else next(iter(said.values()), None)
         action = np.zeros(self._task.action_dim, np.float32) if chosen is None else chosen.action
         return TeleopCommand(bool(engaged) and not gone, action, tuple(commands), gone)
@@ -201,12 +203,19 @@ class Sources:
                 self._open(name)
             except DeviceGone:
                 continue  # it was told of
+
+    def _welcome(self, name: str) -> None:
+        """A device that was lost is back once it is heard of."""
+        if name in self._returning and self._teleops[name].heard:
+            self._returning.remove(name)
             self._tell(f"{name} is back")
 
     def _lose(self, name: str, error: DeviceGone, now: float) -> None:
         self._teleops.pop(name).device.close()
         self._retry = now + RETRY
-        self._tell(f"{name}: {error}")
+        if name not in self._returning:
+            self._tell(f"{name}: {error}")
+        self._returning.add(name)
         if name == self._acting:
             self._lost = now
 

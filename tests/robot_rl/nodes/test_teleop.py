@@ -7,10 +7,12 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+import rclpy
 from geometry_msgs.msg import TwistStamped
 from sensor_msgs.msg import JointState, Joy
 
 from controllers.arms.ros_io import TARGET
+from robot_rl.exceptions import DeviceGone
 from robot_rl.nodes.person import RosOperator, RosSource
 from robot_rl.nodes.teleop import Caller, RosDevice, openers_of, serve
 from robot_rl.operator import Answer
@@ -55,6 +57,31 @@ def test_a_joy_moves_and_each_of_its_presses_counts(host, publish):
     np.testing.assert_allclose(state.axes, [0.5, -1, 0, 0, 0, 0])
     assert pressed == ["0", "1"]
     until(read, lambda state: not state.axes.any() and not state.held)  # silent for half a second
+
+
+def test_one_who_dies_while_moving_the_arm_is_gone_and_two_are_refused(host, publish):
+    device = RosDevice(host("teleop").listener)
+    assert not device.read().heard
+    dying = rclpy.create_node("dying", context=host("teleop").node.context)
+    joy = dying.create_publisher(Joy, "teleop/joy", TARGET)
+    while joy.get_subscription_count() == 0:
+        time.sleep(0.01)
+    joy.publish(Joy(axes=[0.5]))
+    assert until(device.read, lambda state: state.axes.any()).heard
+    dying.destroy_node()
+    with pytest.raises(DeviceGone, match="nobody speaks on teleop/joy"):
+        until(device.read, lambda state: False)
+    publish("teleop/joy", Joy(axes=[0.5]))
+    other = rclpy.create_node("other", context=host("teleop").node.context)
+    second = other.create_publisher(Joy, "teleop/joy", TARGET)
+
+    def speak_too():
+        second.publish(Joy(axes=[-0.5]))
+        return device.read()
+
+    with pytest.raises(DeviceGone, match="two publishers speak on .*teleop/joy"):
+        until(speak_too, lambda state: False)
+    other.destroy_node()
 
 
 def test_a_twist_moves(host, publish):

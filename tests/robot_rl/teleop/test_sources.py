@@ -19,6 +19,7 @@ class Fake:
 
     def __init__(self, name):
         self.name, self.pushed, self.gone, self.pressed, self.closed = name, 0.0, False, (), 0
+        self.heard = True
 
     def read(self):
         if self.gone:
@@ -26,7 +27,7 @@ class Fake:
         axes = np.zeros(6, np.float32)
         axes[0] = self.pushed
         pressed, self.pressed = self.pressed, ()
-        return DeviceState(axes, frozenset(), pressed)
+        return DeviceState(axes, frozenset(), pressed, self.heard)
 
     def close(self):
         self.closed += 1
@@ -102,6 +103,18 @@ def test_what_is_plugged_in_again_is_found(desk):
     desk.b.gone, desk.b.pushed = False, 0.5
     assert desk.read(wait=0.6 * RETRY).engaged
     assert desk.told[-1] == "b is back"
+
+
+def test_one_behind_a_topic_is_back_once_it_speaks(desk):
+    desk.a.gone = desk.b.gone = True
+    desk.read()
+    desk.b.gone, desk.b.heard = False, False
+    assert desk.read(wait=1.1 * RETRY).gone and "back" not in desk.told[-1]
+    desk.b.gone = True
+    told = len(desk.told)
+    assert desk.read().gone and len(desk.told) == told  # it was told of
+    desk.b.gone, desk.b.heard, desk.b.pushed = False, True, 0.5
+    assert desk.read(wait=1.1 * RETRY).engaged and desk.told[-1] == "b is back"
 
 
 def test_what_is_not_there_at_the_start_is_said_and_nothing_is_held():
