@@ -84,6 +84,11 @@ class Experience:
         """Steps that were there before the run."""
         return self._replays[DEMONSTRATIONS]
 
+    @property
+    def judged(self) -> bool:
+        """Whether the reward is learnt, and not what was recorded."""
+        return self._judge is not None
+
     def begin(
         self, demonstrations: Records, imported: Records = (), check: Callable[[Record], Record] = _as_it_is
     ) -> None:

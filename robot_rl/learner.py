@@ -67,8 +67,7 @@ class Learner:
 
         demos: None where `restore` follows. imported: a source of its own beside them. replay: folder for the
         memory-mapped replay of a run with images; what lies there is removed unless it is restored. refused: folder
-        that keeps batches whose update was refused. gripper: of the task, for the agent's grasp critic.
-        judge: where the reward is learnt, too.
+        that keeps batches whose update was refused. gripper: of the task, for a grasp critic. judge: a learnt reward.
 
         ConfigError: a value that cannot work. DataError: a demonstration with other observations.
         """
@@ -287,7 +286,10 @@ class Learner:
                 **files,
             }
             step = self.updates if self.offline else self._used
-            saved = save_checkpoint(folder, f"step-{step}", whole, state, score=self.returns.mean)
+            score = (
+                None if self.experience.judged else self.returns.mean
+            )  # where a reward is learnt, nobody recorded any
+            saved = save_checkpoint(folder, f"step-{step}", whole, state, score=score)
             self._durable = dict(self._learnt)
             return saved
 

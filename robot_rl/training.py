@@ -99,10 +99,13 @@ def read_imported(config: RunConfig) -> Records:
     return Joined([Demonstrations(Path(folder), schema, "imported steps") for folder in config.imported])
 
 
-def make_learner(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> Learner:
+def make_learner(
+    config: RunConfig, run: RunFolder, metrics: MetricsWriter, stop: Callable[[], bool] = lambda: False
+) -> Learner:
     """A learner for the run: from its newest usable checkpoint where there is one, else new, with the demonstrations.
 
     A checkpoint that cannot be used is told of in a `notice` record, which the live view shows.
+    stop: whether the run is to end, asked by what takes long.
     """
     problem = problem_of(config)
 
@@ -111,7 +114,7 @@ def make_learner(config: RunConfig, run: RunFolder, metrics: MetricsWriter) -> L
 
     def make(demos: Records | None) -> Learner:
         imported = () if demos is None else read_imported(config)
-        judge = make_learnt(config, run, learnt_from(config), lambda: read_demos(config, run), tell)
+        judge = make_learnt(config, run, learnt_from(config), lambda: read_demos(config, run), tell, stop)
         return Learner(
             config, problem.example, problem.action_dim, demos, imported=imported, gripper=problem.gripper,
             replay=run.replay, refused=run.refused, judge=judge,
@@ -132,7 +135,7 @@ def relearn(
     steps = sum(journal.steps for journal in journals.values())
     if steps < config.learner.start or _has_agent(run):
         return
-    learner = make_learner(config, run, metrics)
+    learner = make_learner(config, run, metrics, stop)
     metrics.write("notice", text=f"learning again from the {steps:,} steps in the journals of {run.path}")
     report = BlockReport(config, run, metrics, learner)
     try:
@@ -231,7 +234,7 @@ def train_inprocess(
     config: RunConfig, run: RunFolder, metrics: MetricsWriter, *, stop: Callable[[], bool] = lambda: False
 ) -> None:
     """Train to `config.steps` with actor, twin and learner in this process; `stop()` ends it cleanly, resumable."""
-    learner = make_learner(config, run, metrics)
+    learner = make_learner(config, run, metrics, stop)
     problem = problem_of(config)
     journals = {
         name: Journal(journal_folder(run, name), problem.schema, sync=config.sync == "step")

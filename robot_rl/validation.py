@@ -87,6 +87,8 @@ def _validate_learnt(config: RunConfig) -> None:
         raise ConfigError(f"reward is {config.reward}, but agent {config.agent} looks at no reward; use rlpd or sac.")
     if config.reward in ("vice", "likeness") and config.demos == "0" and not config.goals:
         raise ConfigError(f"reward is {config.reward}, but demos is 0, so nothing shows the goal; give --goals SET.")
+    if config.goals and not Path(config.goals).exists():
+        raise ConfigError(f"goals is {config.goals}, which does not exist; name a recorded set.")
     if config.reward == "likeness" and config.obs != "features":
         raise ConfigError(f"reward is likeness, but obs is {config.obs}; it compares features: --obs features.")
     if config.reward == "preference":

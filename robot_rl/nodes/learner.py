@@ -152,7 +152,7 @@ def main(run: Path, ros_args: list[str]) -> None:
     """Learn until interrupted, then finish what is due and save."""
     enable_compile_cache()
     with hosting("learner", run, ros_args, priority=PATIENT) as host, MetricsWriter(host.run.metrics) as metrics:
-        learner = make_learner(host.config, host.run, metrics)
+        learner = make_learner(host.config, host.run, metrics, host.listener.interrupted.is_set)
         report = BlockReport(host.config, host.run, metrics, learner)
         node = LearnerNode(host, learner, report)
         serve(node, learner, report)

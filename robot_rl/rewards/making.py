@@ -24,11 +24,12 @@ def make_learnt(
     schema: Schema,
     demonstrations: Callable[[], Records],
     tell: Callable[[str], None],
+    stop: Callable[[], bool] = lambda: False,
 ) -> LearntReward | None:
     """What judges the steps of such a run; None where their reward comes with them.
 
-    schema: of what is learnt from. tell: gets sentences for a person. Raises `ConfigError`, `DataError` where there is
-    nothing to learn it from.
+    schema: of what is learnt from. tell: gets sentences for a person. stop: whether the run is to end.
+    Raises `ConfigError`, `DataError` where there is nothing to learn it from.
     """
     if config.reward not in LEARNT or config.agent in OFFLINE:
         return None
@@ -42,7 +43,7 @@ def make_learnt(
         from robot_rl.rewards.likeness.reward import LikenessReward
 
         return LikenessReward(tuple(name for name, _ in spec.features), _goals(config, schema, spec, demonstrations))
-    return _feedback(config, run, schema, tell)
+    return _feedback(config, run, schema, tell, stop)
 
 
 def _goals(
@@ -52,12 +53,14 @@ def _goals(
     return goals_of(shown, spec, config.goal_frames, config.goals or "the demonstrations")
 
 
-def _feedback(config: RunConfig, run: RunFolder, schema: Schema, tell: Callable[[str], None]) -> LearntReward:
+def _feedback(
+    config: RunConfig, run: RunFolder, schema: Schema, tell: Callable[[str], None], stop: Callable[[], bool]
+) -> LearntReward:
     from robot_rl.rewards.classifier.data import SUFFIX
     from robot_rl.rewards.preference.online import FeedbackReward
 
     cameras = [item.name.removesuffix(SUFFIX) for item in schema.observation if item.name.endswith(SUFFIX)]
     return FeedbackReward(
         config.feedback, run.feedback, tuple(cameras), task=config.task, backbone_id=config.backbone_id,
-        seed=config.seed, wait=config.clock == "lockstep", tell=tell,
+        seed=config.seed, wait=config.clock == "lockstep", tell=tell, stop=stop,
     )  # fmt: skip

@@ -47,8 +47,12 @@ class FeedbackReward:
         seed: int,
         wait: bool,
         tell: Callable[[str], None],
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """task: the run's. wait: for each session. tell: gets sentences for a person. Raises what `open_judge` does."""
+        """task: the run's. wait: for each session. tell: gets sentences for a person. stop: whether the run is to end.
+
+        Raises what `open_judge` does.
+        """
         self._config, self._folder, self._task, self._seed = config, folder, task, seed
         self._pool = Pool(folder / "moments", cameras, config.share, config.length, backbone_id)
         self._wait, self._tell = wait, tell
@@ -58,10 +62,10 @@ class FeedbackReward:
         self._version = 0  # session whose reward holds; 0: none yet
         self._reward: PreferenceReward | None = None
         self._over = False
-        self._stop = threading.Event()
+        self._closed, self._run_ends = threading.Event(), stop
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="feedback")
         self._running: Future[int] | None = None
-        self._judging = open_judge(config, folder, config.pairs, self._stop.is_set, tell)
+        self._judging = open_judge(config, folder, config.pairs, self._stop, tell)
         self._judge: Judge = self._judging.__enter__()
 
     def saw(self, step: Transition, shown: bool) -> None:
@@ -83,12 +87,18 @@ class FeedbackReward:
         running, self._running = self._running, None
         try:
             self._version = running.result()
+        except (_Stopped, KeyboardInterrupt):
+            self._sessions, self._due = self._sessions - 1, 0  # whoever goes on begins it again
+            return False, {}
         except RobotRLError as error:
             if self._reward is None:
                 raise
             self._tell(f"comparisons: {error}; the reward stays as it is")
             return False, {}
         return self._take()
+
+    def _stop(self) -> bool:
+        return self._closed.is_set() or self._run_ends()
 
     def _take(self) -> tuple[bool, dict[str, float]]:
         """The reward of the newest session that had enough to learn from."""
@@ -111,7 +121,9 @@ class FeedbackReward:
             requests, cost = estimate(frames, config, config.pairs)
             price = f", some {cost:.3g} by the prices given" if cost else ""
             self._tell(f"comparisons: {config.pairs:,} at most, {requests:,} requests{price}")
-        label(frames, asked, self._judge, self._folder, pairs, stop=self._stop.is_set)
+        label(frames, asked, self._judge, self._folder, pairs, stop=self._stop)
+        if self._stop():
+            raise _Stopped
         known = _among(read_preferences(self._folder), frames)
         self._over = wanted == config.pairs
         answered = sum(one.answer is not None for one in known)
@@ -150,9 +162,14 @@ class FeedbackReward:
 
     def close(self) -> None:
         """Stop asking; what was answered is kept."""
-        self._stop.set()
+        self._closed.set()
         self._beside.shutdown()
+        self._pool.close()
         self._judging.__exit__(None, None, None)
+
+
+class _Stopped(Exception):
+    """A session that was cut short: what was answered is on the disk."""
 
 
 def _among(preferences: list[Preference], frames: Frames) -> list[Preference]:

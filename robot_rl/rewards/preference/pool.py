@@ -6,6 +6,7 @@ import hashlib
 import io
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -31,29 +32,33 @@ class Pool:
         self._row = 1 if length == 1 else 2 * length
         self._backbone_id = backbone_id
         self._moments: dict[Place, Moment] = {}
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="moments")  # whoever acts does not wait for the disk
+        self._writing: list[Future[None]] = []
 
     def __len__(self) -> int:
         return len(self._moments)
 
     def saw(self, step: Transition) -> None:
-        """Take what the step led to, if it is one of those. Raises `DiskError`."""
+        """Take what the step led to, if it is one of those."""
         place = (step.episode, step.step)
         drawn = zlib.crc32(f"{step.episode}/{step.step // self._row}".encode()) / 2**32
         seen = step.next_observation
         if drawn >= self._share or place in self._moments or not all(name in seen for name in self._cameras):
             return
         moment = {name: seen[name].copy() for camera in self._cameras for name in (camera, camera + SUFFIX)}
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **moment)
-        path = self._path(place)
-        with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(buffer.getvalue())
         self._moments[place] = moment
+        self._writing.append(self._writer.submit(_write, self._path(place), moment))
 
     def places(self) -> list[Place]:
-        """Of all moments, in order."""
+        """Of all moments, in order. They are on the disk then. Raises `DiskError`."""
+        writing, self._writing = self._writing, []
+        for one in writing:
+            one.result()
         return sorted(self._moments)
+
+    def close(self) -> None:
+        """Let the last ones get to the disk."""
+        self._writer.shutdown()
 
     def restore(self, places: Sequence[Sequence[object]]) -> None:
         """Hold the moments of these places, which lie on the disk. DataError: one is missing or damaged."""
@@ -77,3 +82,11 @@ class Pool:
     def _path(self, place: Place) -> Path:
         name = hashlib.sha256(f"{place[0]}/{place[1]}".encode()).hexdigest()[:24]
         return self._folder / f"{name}.npz"
+
+
+def _write(path: Path, moment: Moment) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **moment)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(buffer.getvalue())

@@ -121,6 +121,20 @@ def test_without_waiting_the_learner_goes_on_meanwhile(tmp_path):
         run.judge.close()
 
 
+def test_a_run_that_is_to_end_does_not_wait_for_a_session(tmp_path):
+    with Service(Manners(slow=0.1)) as service:
+        run = Run(tmp_path, service)
+        run.judge._run_ends = lambda: len(service.requests) > 3
+        began = time.monotonic()
+        assert run.add(walk(20)) == (False, {})
+        assert time.monotonic() - began < 2 and len(service.requests) < 6
+        said = len(read_preferences(tmp_path))
+        run.judge._run_ends = lambda: False
+        assert run.judge.learn(run.replay)[0] and len(read_preferences(tmp_path)) == 30  # it is begun again
+        assert 0 < said < 6 and len(service.requests) == 30
+        run.judge.close()
+
+
 def test_closing_ends_a_session_and_keeps_its_answers(tmp_path):
     with Service(Manners(slow=0.05)) as service:
         run = Run(tmp_path, service, wait=False)
