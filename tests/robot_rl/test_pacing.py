@@ -3,8 +3,8 @@ import math
 
 import pytest
 
-from robot_rl.config import LearnerConfig, validate_learner
 from robot_rl.exceptions import ConfigError
+from robot_rl.learner_config import LearnerConfig, validate_learner
 from robot_rl.pacing import Pacing, blocks_due
 
 CONFIG = LearnerConfig(start=20, block=5)

@@ -12,9 +12,9 @@ import safetensors.numpy
 from robot_rl.agents import make_agent, policy_from_bytes
 from robot_rl.agents.gripper import CLOSE, EPSILON, OPEN, STAY, as_action, as_choice, changes, choose, equivalents
 from robot_rl.agents.policy import _digest
-from robot_rl.config import LearnerConfig, validate_learner
 from robot_rl.data.replay import Batch
 from robot_rl.exceptions import ConfigError
+from robot_rl.learner_config import LearnerConfig, validate_learner
 from tasks.spec import GripperSpec
 from tests.robot_rl.agents.test_sac import kept
 
