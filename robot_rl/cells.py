@@ -73,11 +73,13 @@ def reward_of(config: RunConfig) -> RewardModel:
 
 def open_progress_reward(config: RunConfig) -> RewardModel:
     """A vision-language model's word; its answers lie in the run's folder."""
+    from robot_rl.rewards.preference.configuration import check_shown
     from robot_rl.rewards.progress.model import open_progress
     from robot_rl.rewards.progress.reward import ProgressReward
     from robot_rl.runs import RunFolder
 
     assert config.run is not None, "a run that acts has a folder"
+    check_shown(config.progress, [camera.name for camera in task_of(config).cameras])
     return ProgressReward(open_progress(config.progress, RunFolder(config.run).feedback), config.progress)
 
 

@@ -21,6 +21,7 @@ from robot_rl.exceptions import ConfigError
 from robot_rl.learner_config import LearnerConfig
 from robot_rl.run_config import (
     CHANGEABLE,
+    CHANGEABLE_IN,
     CLONING,
     DEVICES,
     GROUPS,
@@ -39,10 +40,10 @@ from robot_rl.run_config import (
 from robot_rl.validation import validate
 
 __all__ = [
-    "CHANGEABLE", "CLONING", "DEVICES", "GROUPS", "GYM", "LEARNT", "NOT_SAVED", "OFFLINE", "OVER_ROS", "RECORDED",
-    "REWARDS", "SLOW", "Learnable", "LearnerConfig", "RunConfig", "as_cell", "check", "convert", "devices_of",
-    "effective", "in_cell", "load_config", "read_overrides", "save_config", "takes_over", "to_dict", "to_yaml",
-    "validate",
+    "CHANGEABLE", "CHANGEABLE_IN", "CLONING", "DEVICES", "GROUPS", "GYM", "LEARNT", "NOT_SAVED", "OFFLINE",
+    "OVER_ROS", "RECORDED", "REWARDS", "SLOW", "Learnable", "LearnerConfig", "RunConfig", "as_cell", "check",
+    "convert", "devices_of", "effective", "in_cell", "load_config", "read_overrides", "save_config",
+    "takes_over", "to_dict", "to_yaml", "validate",
 ]  # fmt: skip
 
 

@@ -219,7 +219,9 @@ class Experience:
 
 
 def _endless(record: Record) -> list[Record]:
-    return [record if isinstance(record, Label) else endless(record)]
+    if isinstance(record, Label):
+        return [] if record.kind == "success" else [record]  # a step that succeeded would be the last of its value
+    return [endless(record)]
 
 
 def _unchanged(record: Record) -> list[Record]:

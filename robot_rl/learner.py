@@ -286,9 +286,7 @@ class Learner:
                 **files,
             }
             step = self.updates if self.offline else self._used
-            score = (
-                None if self.experience.judged else self.returns.mean
-            )  # where a reward is learnt, nobody recorded any
+            score = None if self.experience.judged else self.returns.mean
             saved = save_checkpoint(folder, f"step-{step}", whole, state, score=score)
             self._durable = dict(self._learnt)
             return saved

@@ -24,13 +24,18 @@ NONE_RUNS = Answer(False, "no episode is running, and none has ended since the s
 
 @dataclass
 class _Seen:
-    """An episode: its number and name, its newest step and that one's end, s."""
+    """An episode: its number and name, its newest step and that one's end, s.
+
+    won: the step that a late success is of. judged: a person has said how it went.
+    """
 
     index: int
     name: str
     step: int = EPISODE
     stamp: float = 0.0
     discarded: bool = False
+    won: int | None = None
+    judged: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,6 @@ class Oversight:
         self._due: list[_Judgement] = []
         self._answers: list[Answer] = []
         self._ending: Command | None = None
-        self._succeeded_late = False
         self._steps = self._intervened = 0
         self._shown: OperatorState | None = None
 
@@ -70,7 +74,7 @@ class Oversight:
 
     def begin(self, index: int, name: str) -> None:
         """The `index`-th episode, `name` in the records, has been reset."""
-        self._running, self._ending, self._succeeded_late = _Seen(index, name), None, False
+        self._running, self._ending = _Seen(index, name), None
         self._show()
 
     def look(self, transition: Transition, fault: str = "", late: Sequence[LateStep] = ()) -> Transition:
@@ -84,10 +88,10 @@ class Oversight:
         if fault and self._penalise:
             self._due.append(_Judgement(self._running, transition.step, "reward", -1.0, FAULT))
         for one in late:
-            self._judge_step(one, self._running, transition.step)
+            self._judge_step(one)
         if self._ending is None:
             ended = transition.terminated or transition.truncated
-            return transition if ended or not self._succeeded_late else dataclasses.replace(transition, truncated=True)
+            return transition if ended or self._running.won is None else dataclasses.replace(transition, truncated=True)
         judged = self._ending == "success" or (self._ending == "failure" and not self._penalise)
         terminated = judged or (transition.terminated and self._ending != "failure")
         return dataclasses.replace(transition, terminated=terminated, truncated=not terminated)
@@ -100,7 +104,11 @@ class Oversight:
             for one in self._due
             if one.kind == "reward" and one.episode is self._running and one.step == transition.step
         ]
-        late = sum(one.value for one in self._due if one.kind == "reward" and one.source == LATE)
+        late = sum(
+            one.value
+            for one in self._due
+            if one.kind == "reward" and one.source == LATE and one.episode is self._running
+        )
         self._steps, self._intervened = self._steps + 1, self._intervened + transition.intervened
         if transition.terminated or transition.truncated:
             self._last, self._running = self._running, None
@@ -111,7 +119,9 @@ class Oversight:
 
     def success(self, measured: bool | None) -> bool | None:
         """Whether the episode succeeded: by the operator's word where there is one."""
-        return {"success": True, "failure": False}.get(self._ending or "", measured or self._succeeded_late)
+        seen = self._running or self._last
+        told = True if seen is not None and seen.won is not None else measured
+        return {"success": True, "failure": False}.get(self._ending or "", told)
 
     @property
     def ended_by(self) -> str:
@@ -166,20 +176,30 @@ class Oversight:
             return ""
         won = float(command == "success")
         reward = won - 1.0 if self._penalise else won
-        self._due += [_Judgement(episode, episode.step, "success", won)]
-        self._due += [_Judgement(episode, episode.step, "reward", reward)]
+        episode.judged = True
+        for step in {episode.step, episode.step if episode.won is None else episode.won}:
+            self._due += [_Judgement(episode, step, "success", won), _Judgement(episode, step, "reward", reward)]
+            self._due += [_Judgement(episode, step, "discard", 0.0)] if episode.won is not None else []
         return f"episode {episode.index} is a {command}"
 
-    def _judge_step(self, said: LateStep, episode: _Seen, newest: int) -> None:
-        """What came late belongs to its step. A success ends the episode there: what followed is not learnt from."""
-        if self._succeeded_late:
+    def _judge_step(self, said: LateStep) -> None:
+        """What came late belongs to its step, of this episode or the one before.
+
+        A success ends the episode there: what followed is not learnt from. A person who judged it knows better.
+        """
+        episode = self._last if said.before else self._running
+        if episode is None or episode.won is not None or self._judged(episode):
             return
         self._due.append(_Judgement(episode, said.step, "reward", said.value, LATE))
         if said.success:
-            self._succeeded_late = True
+            episode.won = said.step
             self._due.append(_Judgement(episode, said.step, "success", 1.0, LATE))
-            for step in range(said.step + 1, newest + 1):
+            for step in range(said.step + 1, episode.step + 1):
                 self._due.append(_Judgement(episode, step, "discard", 1.0, LATE))
+
+    def _judged(self, episode: _Seen) -> bool:
+        """Whether a person has said how the episode went."""
+        return episode.judged or (episode is self._running and self._ending in ("success", "failure"))
 
     def _undo(self) -> Answer:
         if not self._kept:

@@ -107,6 +107,9 @@ RECORDED = "recorded:"
 
 CHANGEABLE = ("steps", "log", "transport", "clock", "here", "peers", "teleop", "teleop_file", "rerun")
 """Fields that may differ when a run goes on; the others make it another run."""
+_SERVICE = ("endpoint", "key_variable", "timeout", "retries", "per_minute", "budget", "price_in", "price_out")
+CHANGEABLE_IN = {"feedback": _SERVICE, "progress": _SERVICE}
+"""The same of their groups: how a service is reached, and what it may cost."""
 
 
 def takes_over(config: RunConfig) -> bool:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from controllers.cells import CellConfig
-from robot_rl.config import CHANGEABLE, GROUPS, NOT_SAVED, RunConfig, load_config, save_config, validate
+from robot_rl.config import CHANGEABLE, CHANGEABLE_IN, GROUPS, NOT_SAVED, RunConfig, load_config, save_config, validate
 from robot_rl.disk import disk_errors, write_durably
 from robot_rl.exceptions import ConfigError, RunFolderError
 
@@ -143,7 +143,9 @@ class RunFolder:
         for key, (old, value) in _compared(config, overrides).items():
             if isinstance(value, CellConfig) and isinstance(old, CellConfig):
                 value = dataclasses.replace(value, robot=old.robot)  # --robot says that, not the cell's file
-            if key not in (*CHANGEABLE, *NOT_SAVED) and value != old:
+            group, _, part = key.partition(".")
+            fixed = key not in (*CHANGEABLE, *NOT_SAVED) and part not in CHANGEABLE_IN.get(group, ())
+            if fixed and value != old:
                 allowed = ", ".join(CHANGEABLE)
                 old, value = getattr(old, "name", old), getattr(value, "name", value)
                 raise ConfigError(
@@ -151,6 +153,11 @@ class RunFolder:
                     f"(only {allowed} can); begin a new run with another --run."
                 )
         changes = {key: value for key, value in overrides.items() if key in CHANGEABLE}
+        changes |= {
+            group: dataclasses.replace(getattr(config, group), **overrides[group])
+            for group in CHANGEABLE_IN
+            if group in overrides
+        }
         config = dataclasses.replace(config, **changes, resume=True)
         validate(config)
         return config

@@ -87,6 +87,10 @@ def _validate_learnt(config: RunConfig) -> None:
         raise ConfigError(f"reward is {config.reward}, but agent {config.agent} looks at no reward; use rlpd or sac.")
     if config.reward in ("vice", "likeness") and config.demos == "0" and not config.goals:
         raise ConfigError(f"reward is {config.reward}, but demos is 0, so nothing shows the goal; give --goals SET.")
+    if config.learner.stack != 1:
+        raise ConfigError(
+            f"learner.stack is {config.learner.stack}, but reward {config.reward} judges single moments; it must be 1."
+        )
     if config.goals and not Path(config.goals).exists():
         raise ConfigError(f"goals is {config.goals}, which does not exist; name a recorded set.")
     if config.reward == "likeness" and config.obs != "features":
@@ -97,8 +101,6 @@ def _validate_learnt(config: RunConfig) -> None:
                 f"reward is preference, but obs is {config.obs} and keep_pictures {str(config.keep_pictures).lower()}; "
                 "comparing needs --obs features --keep-pictures."
             )
-        if config.learner.stack != 1:
-            raise ConfigError(f"learner.stack is {config.learner.stack}, but with reward preference must be 1.")
         validate_feedback(config.feedback)
 
 

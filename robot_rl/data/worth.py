@@ -55,8 +55,8 @@ class Worth:
             for record in reader.records(packed=not self._schema.images):
                 if isinstance(record, Transition):
                     yield self._seen(record, self._scale * self._worth(record) + self._shift)
-                elif record.kind != "reward":
-                    yield record
+                elif record.kind != "reward" and not (self._graded and record.kind == "success"):
+                    yield record  # what succeeded would end there
 
     def steps(self, packed: bool = False) -> Iterator[tuple[Transition, float]]:
         """Every step with its reward, before any scaling. packed: no picture is decoded."""

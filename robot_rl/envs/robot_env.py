@@ -20,6 +20,7 @@ from robot_rl.envs.observation import Observer
 from robot_rl.envs.reset import Reset, ScriptedReset
 from robot_rl.perception import Encoder
 from robot_rl.rewards import RewardModel, TaskReward
+from robot_rl.rewards.base import Late
 from tasks.spec import CameraSpec, TaskSpec
 
 FILM = CameraSpec("front", 640, 480)
@@ -27,11 +28,12 @@ FILM = CameraSpec("front", 640, 480)
 
 
 class LateStep(NamedTuple):
-    """What is said of an earlier step of the episode, by its number."""
+    """What is said of an earlier step, by its number. before: it is of the episode before."""
 
     step: int
     value: float
     success: bool
+    before: bool = False
 
 
 @runtime_checkable
@@ -81,6 +83,7 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         self.action_space = spaces.Box(-1.0, 1.0, (task.action_dim,), np.float32)
         self._steps = 0
         self._step_of: dict[int, int] = {}  # of each tick that was judged in this episode, its step
+        self._step_before: dict[int, int] = {}  # the same of the episode before
         self._reading: Reading | None = None
         self.settle: Callable[[], None] | None = None
 
@@ -118,7 +121,7 @@ class RobotEnv(gymnasium.Env[Any, Any]):
             reading = self.cell.read()  # what was measured before is old by now
         self._reading = self._seen(reading)
         self._map.reset()
-        self._steps, self._step_of = 0, {}
+        self._steps, self._step_before, self._step_of = 0, self._step_of, {}
         return self._observe(self._reading), self._info(success=False, clamped=np.zeros(2, np.float32))
 
     def step(self, action: NDArray) -> tuple[dict[str, NDArray], float, bool, bool, dict[str, Any]]:
@@ -140,11 +143,7 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         info = self._info(result.success, _distance(self._map.asked(action, before), reading.arm.reference))
         if latched:
             info["fault"] = reading.reason
-        info["late"] = [
-            LateStep(self._step_of[one.tick], one.result.value, one.result.success)
-            for one in result.late
-            if one.tick in self._step_of
-        ]
+        info["late"] = [late for one in result.late if (late := self._late(one)) is not None]
         return self._observe(reading), float(result.value), result.success, truncated, info
 
     def render(self) -> NDArray[np.uint8] | None:
@@ -182,6 +181,13 @@ class RobotEnv(gymnasium.Env[Any, Any]):
     def schema(self) -> Schema:
         """The schema of this environment's records."""
         return self._observe.schema()
+
+    def _late(self, said: Late) -> LateStep | None:
+        """Which step it is about; None where that is longer ago than the episode before."""
+        for steps, before in ((self._step_of, False), (self._step_before, True)):
+            if said.tick in steps:
+                return LateStep(steps[said.tick], said.result.value, said.result.success, before)
+        return None
 
     def _seen(self, reading: Reading) -> Reading:
         """With features, where they are wanted and nobody looked before."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from robot_rl.actor import Actor, Episode, version_due
 from robot_rl.actors import FIRST, journal_folder
 from robot_rl.cells import enough_of, observer_of
-from robot_rl.config import SLOW
 from robot_rl.data.journal import Journal
 from robot_rl.envs import RobotEnv
 from robot_rl.interveners import make_intervener
@@ -16,7 +15,7 @@ from robot_rl.nets.compile import enable_compile_cache
 from robot_rl.nets.observation import ObservationSpec
 from robot_rl.nodes.base import ON_SCHEDULE, Host, hosting, settle_memory
 from robot_rl.nodes.person import RosOperator, RosSource
-from robot_rl.nodes.proxies import RosReset, RosReward
+from robot_rl.nodes.proxies import RosReset, open_reward
 from robot_rl.nodes.transport import Downlink, Uplink
 from robot_rl.person import NoDevice, watched
 from robot_rl.training import first_episode, record_episode, schema_of
@@ -53,7 +52,7 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
         cameras=config.obs == "pixels" or config.keep_pictures,
         features=config.obs == "features",
     )
-    reward = enough_of(config, RosReward(host, cell, slow=config.reward in SLOW and not host.lockstep))
+    reward = enough_of(config, open_reward(host, cell))
     env = RobotEnv(host.task, cell, reward, RosReset(host, cell), observer=observer_of(config))
     example = observer_of(config).example()
     owed = (lambda: version_due(uplink.received, config.learner)) if config.actors > 1 else None

@@ -16,10 +16,12 @@ from controllers.arms.ros_io import STATE, nanoseconds
 from controllers.arms.ros_messages import LABEL_TOPIC, named_values
 from controllers.exceptions import CellTimeout
 from controllers.interface import Cell, Reading
+from robot_rl.config import SLOW
 from robot_rl.nodes.base import Host
 from robot_rl.nodes.protocol import RESET_SERVICE, SEED
 from robot_rl.rewards.base import Late, RewardResult
 from robot_rl.rewards.late import NOTHING
+from robot_rl.rewards.preference.chat import LONGEST_WAIT
 
 ATTEMPTS = 3
 
@@ -54,18 +56,27 @@ class RosReward:
 
     def _come_so_far(self, reading: Reading) -> RewardResult:
         late = []
+        self._ticks[self._cell.stamp] = reading.tick
         while (message := self._feed.take()) is not None:
             stamp = nanoseconds(message.header.stamp)
             if (tick := self._ticks.get(stamp)) is not None:
                 late.append(Late(tick, _result(message)))
                 self._ticks = {known: of for known, of in self._ticks.items() if known > stamp}
-        self._ticks[self._cell.stamp] = reading.tick
         return dataclasses.replace(NOTHING, late=tuple(late))
 
 
 def _result(message: JointState) -> RewardResult:
     values = named_values(message)
     return RewardResult(float(values["reward"]), bool(values["success"]))
+
+
+def open_reward(host: Host, cell: RosCell) -> RosReward:
+    """The reward node as the run needs it: what takes longer than a step is waited for in lockstep alone."""
+    if host.config.reward not in SLOW:
+        return RosReward(host, cell)
+    settings = host.config.progress
+    longest = 60.0 + (settings.retries + 1) * (settings.timeout + LONGEST_WAIT)
+    return RosReward(host, cell, longest, slow=not host.lockstep)
 
 
 class RosReset:

@@ -38,7 +38,7 @@ def make_learnt(
         from robot_rl.rewards.vice.reward import ViceReward
 
         goals = _goals(config, schema, spec, demonstrations)
-        return ViceReward(config.vice, spec.stacked(config.learner.stack), goals, config.seed)
+        return ViceReward(config.vice, spec, goals, config.seed)
     if config.reward == "likeness":
         from robot_rl.rewards.likeness.reward import LikenessReward
 
@@ -57,8 +57,10 @@ def _feedback(
     config: RunConfig, run: RunFolder, schema: Schema, tell: Callable[[str], None], stop: Callable[[], bool]
 ) -> LearntReward:
     from robot_rl.rewards.classifier.data import SUFFIX
+    from robot_rl.rewards.preference.configuration import check_shown
     from robot_rl.rewards.preference.online import FeedbackReward
 
+    check_shown(config.feedback, [item.name.removesuffix(SUFFIX) for item in schema.observation if SUFFIX in item.name])
     cameras = [item.name.removesuffix(SUFFIX) for item in schema.observation if item.name.endswith(SUFFIX)]
     return FeedbackReward(
         config.feedback, run.feedback, tuple(cameras), task=config.task, backbone_id=config.backbone_id,

@@ -188,7 +188,7 @@ def test_a_learnt_reward_judges_every_step_anew_and_comes_back(tmp_path):
     shown = steps(3, None, actor="expert", episode="shown", reward=9.0)
     shown[-1] = dataclasses.replace(shown[-1], terminated=True)
     target = make(Taught())
-    target.begin(shown)
+    target.begin([*shown, Label("expert", 3, 0.0, "shown", 2, "human", 1, "success", 1.0)])
     assert target.judge_anew() == {"times": 0.0}
     first = target.demonstrations.gather(np.arange(3))
     assert np.array_equal(first.reward, [step.next_observation["pose"][0] for step in shown])

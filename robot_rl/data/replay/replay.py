@@ -337,6 +337,8 @@ class Replay:
         DataError: it was made for other observations, actions or stacks; on disk, moments were overwritten since.
         """
         rows = {name.removeprefix("rows/"): values for name, values in arrays.items() if name.startswith("rows/")}
+        if "terminated" in rows:  # a checkpoint of an earlier release has one of the two
+            rows.setdefault("ended", rows["terminated"].astype(np.bool_))
         kinds = {name: (values.shape[1:], values.dtype) for name, values in rows.items()}
         counts = {len(values) for values in rows.values()}
         if kinds != {name: (column.shape[1:], column.dtype) for name, column in self._columns.items()}:

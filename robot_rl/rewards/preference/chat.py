@@ -10,9 +10,11 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from robot_rl.disk import write_durably
 from robot_rl.exceptions import ConfigError, DataError
 from robot_rl.rewards.preference.configuration import ServiceConfig
 from robot_rl.rewards.preference.prompts import SYSTEM
@@ -23,6 +25,7 @@ LONGEST_WAIT = 60.0
 TOKENS = 300
 """Of an answer, at most."""
 LARGEST_ANSWER = 1 << 20
+ACCOUNT = "spent.json"
 
 
 class Refused(DataError):
@@ -50,8 +53,12 @@ class Spent:
 class ChatModel:
     """Asks one question at a time, with pictures. One who is busy is asked again, later and later."""
 
-    def __init__(self, config: ServiceConfig, sleep: Callable[[float], None] = time.sleep) -> None:
-        self.config, self.spent = config, Spent()
+    def __init__(
+        self, config: ServiceConfig, sleep: Callable[[float], None] = time.sleep, folder: Path | None = None
+    ) -> None:
+        """folder: keeps what was spent, so that a budget holds for all that is asked there, whatever is restarted."""
+        self.config, self._account = config, None if folder is None else folder / ACCOUNT
+        self.spent = _spent_so_far(self._account)
         self.name = f"{config.model}@{config.endpoint}"
         self._sleep = sleep
         self._url = config.endpoint.rstrip("/") + "/chat/completions"
@@ -92,10 +99,11 @@ class ChatModel:
                 return 0.0
             if isinstance(reason, TimeoutError):
                 raise Refused(
-                    f"no answer from {self._url} within {self.config.timeout:g} s; raise --timeout"
+                    f"no answer from {self._url} within {self.config.timeout:g} s; raise {self.config.prefix}timeout"
                 ) from error
             raise ConfigError(
-                f"nobody answers at {self._url} ({reason}); start the service, or name another with --endpoint"
+                f"nobody answers at {self._url} ({reason}); start the service, or name another with "
+                f"{self.config.prefix}endpoint"
             ) from error
 
     def _mend(self, status: int, said: str) -> ConfigError | Refused:
@@ -108,11 +116,12 @@ class ChatModel:
         if status == 404:
             return ConfigError(
                 f"{self._url} knows no model {self.config.model!r} or no such path ({short}); "
-                "check --model and --endpoint"
+                f"check {self.config.prefix}model and {self.config.prefix}endpoint"
             )
         if status == 413:
             return ConfigError(
-                f"{self._url} finds the pictures too large; give a smaller --largest than {self.config.largest}"
+                f"{self._url} finds the pictures too large; "
+                f"give a smaller {self.config.prefix}largest than {self.config.largest}"
             )
         return Refused(f"{self._url} answered with status {status}: {short}")
 
@@ -138,6 +147,9 @@ class ChatModel:
             raise Refused(f"what {self._url} sent is no answer ({type(error).__name__}: {data[:80]!r})") from error
         self.spent.tokens_in += max(0, counts[0])
         self.spent.tokens_out += max(0, counts[1])
+        if self._account is not None and self.config.budget:
+            self._account.parent.mkdir(parents=True, exist_ok=True)
+            write_durably(self._account, json.dumps(asdict(self.spent)))
         if not isinstance(text, str) or not text.strip():
             raise Refused(f"{self._url} answered with nothing")
         return text
@@ -157,8 +169,18 @@ class ChatModel:
         if self.config.budget and self.spent.cost(self.config) >= self.config.budget:
             raise BudgetSpent(
                 f"{self.spent.cost(self.config):.4g} of the budget of {self.config.budget:g} is spent; "
-                "raise --budget to go on"
+                f"raise {self.config.prefix}budget to go on"
             )
+
+
+def _spent_so_far(account: Path | None) -> Spent:
+    """Raises `DataError` where the account cannot be read: nobody knows then what may still be spent."""
+    if account is None or not account.is_file():
+        return Spent()
+    try:
+        return Spent(**{name: int(value) for name, value in json.loads(account.read_text()).items()})
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"{account} does not say what was spent ({error}); mend it, or remove it") from error
 
 
 def _seconds(text: str | None) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from robot_rl.exceptions import ConfigError, DataError, RobotRLError
 from robot_rl.options import Parser, add_commands, add_fields, values_of
 from robot_rl.rewards.preference.configuration import LabelConfig, RewardConfig, validate_label, validate_reward
-from robot_rl.rewards.progress.configuration import ProgressConfig, validate_progress
+from robot_rl.rewards.progress.configuration import ScoreConfig, validate_progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +45,7 @@ def add_preferences(preferences: Parser) -> None:
     part.add_argument("--out", type=Path, required=True, metavar="DIR", help="for the answers; none is paid for twice")
     part.add_argument("--every", type=int, default=5, metavar="N", help="steps of an episode between two questions (5)")
     part.add_argument("--name", default="progress", metavar="NAME", help="what the labels' source is called (progress)")
-    add_fields(part, ProgressConfig, [item.name for item in dataclasses.fields(ProgressConfig)])
+    add_fields(part, ScoreConfig, [item.name for item in dataclasses.fields(ScoreConfig)])
 
     part = command("fit", "SET --labels DIR --out DIR", fit, "learn a reward from comparisons")
     _add_set(part)
@@ -144,8 +144,8 @@ def fit(options: argparse.Namespace) -> int:
 
 def score(options: argparse.Namespace) -> int:
     """`robot-rl preferences score SET`."""
-    config = ProgressConfig(**values_of(options, ProgressConfig))
-    validate_progress(config, "--")
+    config = ScoreConfig(**values_of(options, ScoreConfig))
+    validate_progress(config)
     if options.every < 1:
         raise ConfigError(f"--every is {options.every}, but must be at least 1.")
     from robot_rl.commands import interruptible

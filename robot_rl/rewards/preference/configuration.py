@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from controllers.settings import option
+from controllers.settings import option, suggest
 from robot_rl.exceptions import ConfigError
 
 
 @dataclass(frozen=True)
 class ServiceConfig:
-    """Which vision-language model, what it is asked about, and what that may take."""
+    """Which vision-language model, what it is asked about, and what that may take. prefix: of the options' names."""
+
+    prefix: ClassVar[str] = "--"
 
     task: str = option("", "the goal as a sentence: 'put the cube into the box'")
     endpoint: str = option("http://127.0.0.1:8000/v1", "openai: of the chat service, vLLM, Ollama, llama.cpp or hosted")
@@ -45,6 +48,8 @@ class LabelConfig(ServiceConfig):
 class FeedbackConfig(LabelConfig):
     """The same while a run goes: part of its configuration."""
 
+    prefix: ClassVar[str] = "--feedback."
+
     pairs: int = option(500, "comparisons in all")
     every: int = option(500, "environment steps from one session of comparisons to the next")
     session: int = option(50, "comparisons in a session")
@@ -66,8 +71,11 @@ class RewardConfig:
     seed: int = option(0, "seed of everything random")
 
 
-def validate_service(config: ServiceConfig, prefix: str) -> None:
-    """Raise `ConfigError` for what no model can be asked. prefix: of the options' names."""
+def validate_service(config: ServiceConfig) -> None:
+    """Raise `ConfigError` for what no model can be asked."""
+    prefix = config.prefix
+    if not config.endpoint.startswith(("http://", "https://")):
+        raise ConfigError(f"{prefix}endpoint is {config.endpoint!r}; give its address, as http://127.0.0.1:8000/v1.")
     if not config.task.strip():
         raise ConfigError(f"{prefix}task is empty; say the goal in a sentence, such as 'the peg is in the hole'.")
     if config.largest < 1:
@@ -86,9 +94,16 @@ def validate_service(config: ServiceConfig, prefix: str) -> None:
         raise ConfigError(f"{prefix}judge is {judge}, but {prefix}model is empty; name a vision-language model.")
 
 
-def validate_label(config: LabelConfig, prefix: str = "--") -> None:
-    """Raise `ConfigError` for what cannot work. prefix: of the options' names."""
-    validate_service(config, prefix)
+def check_shown(config: ServiceConfig, cameras: Sequence[str]) -> None:
+    """Raise `ConfigError` where the camera that is to be shown is none of these."""
+    if config.camera and config.camera not in cameras:
+        raise ConfigError(f"{config.prefix}camera is {config.camera!r}; {suggest(config.camera, cameras)}.")
+
+
+def validate_label(config: LabelConfig) -> None:
+    """Raise `ConfigError` for what cannot work."""
+    prefix = config.prefix
+    validate_service(config)
     for name in ("pairs", "length"):
         if getattr(config, name) < 1:
             raise ConfigError(f"{prefix}{name} is {getattr(config, name)}, but must be at least 1.")
@@ -98,7 +113,7 @@ def validate_label(config: LabelConfig, prefix: str = "--") -> None:
 
 def validate_feedback(config: FeedbackConfig) -> None:
     """Raise `ConfigError` for what cannot work while a run goes."""
-    validate_label(config, "--feedback.")
+    validate_label(config)
     for name in ("every", "session"):
         if getattr(config, name) < 1:
             raise ConfigError(f"--feedback.{name} is {getattr(config, name)}, but must be at least 1.")

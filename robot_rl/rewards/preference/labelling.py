@@ -61,13 +61,17 @@ def label(
     pairs: clips.Pairs,
     tell: Callable[[int], None] = lambda done: None,
     stop: Callable[[], bool] = lambda: False,
+    session: int = 0,
 ) -> None:
-    """Compare the pairs, until `stop()`. Raises what the judge does; what was said by then is kept."""
+    """Compare the pairs, until `stop()`; session: that they are noted under.
+
+    Raises what the judge does; what was said by then is kept.
+    """
     for done, (first, second) in enumerate(pairs.tolist(), 1):
         if stop():
             return
         shown = [clips.picture(frames, i, config.length, config.camera, config.largest) for i in (first, second)]
         verdict = judge.compare(*shown)
         places = frames.place[first], frames.place[second]
-        add_preference(folder, Preference(*places, verdict.answer, verdict.status, judge.name, verdict.text))
+        add_preference(folder, Preference(*places, verdict.answer, verdict.status, judge.name, verdict.text, session))
         tell(done)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from robot_rl.data.transition import Transition
 from robot_rl.exceptions import RobotRLError
 from robot_rl.rewards.classifier.data import SUFFIX, Frames
 from robot_rl.rewards.learnt import in_pieces
+from robot_rl.rewards.preference.chat import BudgetSpent
 from robot_rl.rewards.preference.configuration import FeedbackConfig, RewardConfig
 from robot_rl.rewards.preference.ensemble import LEAST, PreferenceReward, fit, load_reward
 from robot_rl.rewards.preference.judges import Judge
@@ -64,7 +65,7 @@ class FeedbackReward:
         self._over = False
         self._closed, self._run_ends = threading.Event(), stop
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="feedback")
-        self._running: Future[int] | None = None
+        self._running: Future[_Session] | None = None
         self._judging = open_judge(config, folder, config.pairs, self._stop, tell)
         self._judge: Judge = self._judging.__enter__()
 
@@ -77,7 +78,7 @@ class FeedbackReward:
 
         The first may not fail: without it there is no reward. What stops a later one is told, and the next one tries.
         """
-        due = self._own >= self._due and not self._over and len(self._pool) > 1
+        due = self._own >= self._due and not self._over and len(self._pool) >= 4 * self._config.length
         if self._running is None and due and len(reached):
             self._sessions += 1
             self._due = self._own + self._config.every
@@ -86,7 +87,7 @@ class FeedbackReward:
             return False, {}
         running, self._running = self._running, None
         try:
-            self._version = running.result()
+            session = running.result()
         except (_Stopped, KeyboardInterrupt):
             self._sessions, self._due = self._sessions - 1, 0  # whoever goes on begins it again
             return False, {}
@@ -95,6 +96,10 @@ class FeedbackReward:
                 raise
             self._tell(f"comparisons: {error}; the reward stays as it is")
             return False, {}
+        self._over = session.over
+        if session.version == self._version:
+            return False, {}
+        self._version = session.version
         return self._take()
 
     def _stop(self) -> bool:
@@ -108,12 +113,12 @@ class FeedbackReward:
         about = self._reward.about
         return True, {"comparisons": float(about["comparisons"]), "comparisons_right": float(about["right_held_out"])}
 
-    def _session(self, number: int, frames: Frames, reward: PreferenceReward | None) -> int:
-        """Ask, and learn from every answer so far; the number of the session whose reward holds then."""
+    def _session(self, number: int, frames: Frames, reward: PreferenceReward | None) -> _Session:
+        """Ask, and learn from every answer so far."""
         config = self._config
         wanted = min(config.pairs, number * config.session)
         asked = dataclasses.replace(config, pairs=wanted, seed=self._seed + number)
-        known = _among(read_preferences(self._folder), frames)
+        known = _among(read_preferences(self._folder), frames, number)
         plain = {name: maps[:, 0] for name, maps in frames.maps.items()}
         values = reward.values(plain) if reward is not None else None
         pairs = left_to_ask(frames, asked, known, values)
@@ -121,21 +126,25 @@ class FeedbackReward:
             requests, cost = estimate(frames, config, config.pairs)
             price = f", some {cost:.3g} by the prices given" if cost else ""
             self._tell(f"comparisons: {config.pairs:,} at most, {requests:,} requests{price}")
-        label(frames, asked, self._judge, self._folder, pairs, stop=self._stop)
+        over = wanted == config.pairs
+        try:
+            label(frames, asked, self._judge, self._folder, pairs, stop=self._stop, session=number)
+        except BudgetSpent as error:
+            self._tell(f"comparisons: {error}; no more are asked for")
+            over = True
         if self._stop():
             raise _Stopped
-        known = _among(read_preferences(self._folder), frames)
-        self._over = wanted == config.pairs
+        known = _among(read_preferences(self._folder), frames, number)
         answered = sum(one.answer is not None for one in known)
         by_status = ", ".join(f"{count:,} {status}" for status, count in counts(known).items() if count)
         self._tell(f"comparisons: {by_status or 'none'} so far")
         if answered < LEAST:
-            return self._version
+            return _Session(self._version, over)
         made = fit(frames, known, config.length, RewardConfig(seed=self._seed + number), self._task)
         folder = self._folder / f"reward-{number}"
         folder.mkdir(exist_ok=True)
         made.save(folder)
-        return number
+        return _Session(number, over)
 
     def reward(self, observations: Mapping[str, NDArray]) -> NDArray[np.float32]:
         """(n,), from -1 to 1; nothing is worth anything before the first session."""
@@ -168,12 +177,23 @@ class FeedbackReward:
         self._judging.__exit__(None, None, None)
 
 
+class _Session(NamedTuple):
+    """version: number of the session whose reward holds now. over: nothing more is to be asked."""
+
+    version: int
+    over: bool
+
+
 class _Stopped(Exception):
     """A session that was cut short: what was answered is on the disk."""
 
 
-def _among(preferences: list[Preference], frames: Frames) -> list[Preference]:
-    """Those of moments that are held, each pair once: a run that went back a little asked some of them before."""
+def _among(preferences: list[Preference], frames: Frames, session: int) -> list[Preference]:
+    """Those of moments that are held, up to that session, each pair once.
+
+    A run that went back to a checkpoint has later ones on the disk: they are asked for again when their time comes, and
+    known then.
+    """
     held = set(frames.place)
-    found = {(one.first, one.second): one for one in preferences if one.first in held and one.second in held}
-    return list(found.values())
+    counted = [one for one in preferences if one.session <= session and {one.first, one.second} <= held]
+    return list({(one.first, one.second): one for one in counted}.values())

@@ -35,4 +35,4 @@ def open_judge(
         from robot_rl.rewards.preference.local import LocalModel
 
         return nullcontext(VlmJudge(Questions(LocalModel(config), Cache(folder)), config))
-    return nullcontext(VlmJudge(Questions(ChatModel(config), Cache(folder)), config))
+    return nullcontext(VlmJudge(Questions(ChatModel(config, folder=folder), Cache(folder)), config))

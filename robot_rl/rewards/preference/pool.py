@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_rl.data.transition import Transition
-from robot_rl.disk import disk_errors
+from robot_rl.disk import disk_errors, sync_file
 from robot_rl.exceptions import DataError
 from robot_rl.rewards.classifier.data import SUFFIX, Frames
 from robot_rl.rewards.preference.store import Place
 
 Moment = dict[str, NDArray]
+LARGEST = 5_000
+"""Moments that are held: with two cameras of 128 x 128 half a gigabyte."""
 
 
 class Pool:
@@ -43,7 +46,8 @@ class Pool:
         place = (step.episode, step.step)
         drawn = zlib.crc32(f"{step.episode}/{step.step // self._row}".encode()) / 2**32
         seen = step.next_observation
-        if drawn >= self._share or place in self._moments or not all(name in seen for name in self._cameras):
+        full = len(self._moments) >= LARGEST
+        if full or drawn >= self._share or place in self._moments or not all(name in seen for name in self._cameras):
             return
         moment = {name: seen[name].copy() for camera in self._cameras for name in (camera, camera + SUFFIX)}
         self._moments[place] = moment
@@ -51,9 +55,9 @@ class Pool:
 
     def places(self) -> list[Place]:
         """Of all moments, in order. They are on the disk then. Raises `DiskError`."""
-        writing, self._writing = self._writing, []
-        for one in writing:
-            one.result()
+        while self._writing:
+            self._writing[0].result()
+            del self._writing[0]
         return sorted(self._moments)
 
     def close(self) -> None:
@@ -68,7 +72,7 @@ class Pool:
             try:
                 with np.load(self._path(place)) as file:
                     self._moments[place] = {name: file[name] for name in file.files}
-            except (OSError, ValueError, EOFError, zlib.error) as error:
+            except (OSError, ValueError, LookupError, EOFError, zlib.error, zipfile.BadZipFile) as error:
                 raise DataError(f"step {step} of episode {episode} cannot be read from {self._path(place)}") from error
 
     def frames(self) -> Frames:
@@ -89,4 +93,7 @@ def _write(path: Path, moment: Moment) -> None:
     np.savez_compressed(buffer, allow_pickle=False, **moment)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(buffer.getvalue())
+        scratch = path.with_suffix(".tmp")
+        scratch.write_bytes(buffer.getvalue())
+        sync_file(scratch)
+        scratch.replace(path)

@@ -30,6 +30,7 @@ class Preference:
     status: str
     judge: str
     text: str = ""
+    session: int = 0
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES or (self.answer in (0, 1)) != (self.status == "ok"):
@@ -105,7 +106,17 @@ def read_preferences(folder: Path) -> list[Preference]:
     for line in Lines(folder / PREFERENCES):
         try:
             first, second = ((str(line[name][0]), int(line[name][1])) for name in ("first", "second"))
-            found.append(Preference(first, second, line["answer"], line["status"], line["judge"], line.get("text", "")))
+            found.append(
+                Preference(
+                    first,
+                    second,
+                    line["answer"],
+                    line["status"],
+                    line["judge"],
+                    line.get("text", ""),
+                    int(line.get("session", 0)),
+                )
+            )
         except (LookupError, TypeError, ValueError) as error:
             raise DataError(f"{folder / PREFERENCES} holds a line that is no preference: {line}") from error
     return found

@@ -52,5 +52,5 @@ def open_progress(config: ProgressConfig, folder: Path) -> ProgressModel:
 
         model = LocalModel(config)
     else:
-        model = ChatModel(config)
+        model = ChatModel(config, folder=folder)
     return ProgressModel(Questions(model, Cache(folder)), config.task)

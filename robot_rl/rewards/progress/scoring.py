@@ -54,9 +54,12 @@ def score(
 
 
 def episodes(experience: Experience) -> Iterator[list[Transition]]:
-    """The steps of each episode, as they were recorded, one episode in memory at a time."""
+    """The steps of each episode, without those that are discarded, one episode in memory at a time."""
     held: list[Transition] = []
+    labels = experience.judgement()
     for step in experience.steps():
+        if labels.discarded(step.episode, step.step):
+            continue
         if held and held[-1].episode != step.episode:
             yield held
             held = []

@@ -13,6 +13,7 @@ from robot_rl.oversight import Oversight
 from robot_rl.rewards.base import Late, RewardResult
 from robot_rl.rewards.late import NOTHING, Beside
 from tests.robot_rl.data.replay.truth import ACTIONS, SPEC, World
+from tests.robot_rl.desk import Desk
 from tests.robot_rl.learning import transition
 from tests.robot_rl.rewards.test_compose import READING
 from tests.robot_rl.test_oversight import Journal
@@ -70,9 +71,9 @@ def journal():
     return Journal()
 
 
-def made(oversight, journal, step, **late):
-    said = [LateStep(*one) for one in late.get("late", ())]
-    one = oversight.look(transition(journal.next_sequence, step=step, reward=0.0), late=said)
+def made(oversight, journal, step, late=(), **changes):
+    said = [LateStep(*one) for one in late]
+    one = oversight.look(transition(journal.next_sequence, step=step, reward=0.0, **changes), late=said)
     journal.send(one)
     return one, oversight.sent(one)
 
@@ -82,7 +83,7 @@ def test_a_late_success_ends_the_episode_at_its_step_and_what_followed_is_not_le
     oversight.begin(0, "episode")
     for step in range(4):
         made(oversight, journal, step)
-    one, total = made(oversight, journal, 4, late=[(0, 0.0, False), (2, 1.0, True), (3, 1.0, True)])
+    one, total = made(oversight, journal, 4, [(0, 0.0, False), (2, 1.0, True), (3, 1.0, True)])
     assert one.truncated and not one.terminated and total == 1.0
     assert oversight.success(False) is True
     said = [(label.step, label.kind, label.value) for label in journal.of(True)]
@@ -90,6 +91,65 @@ def test_a_late_success_ends_the_episode_at_its_step_and_what_followed_is_not_le
     assert said == wanted and {label.source for label in journal.of(True)} == {LATE}
     oversight.begin(1, "next")
     assert not oversight.success(False)
+
+
+def test_a_late_answer_about_the_episode_before_belongs_to_it(journal):
+    oversight = Oversight(NoOperator(), journal, "actor0")
+    oversight.begin(0, "first")
+    for step in range(3):
+        made(oversight, journal, step, episode="first", truncated=step == 2)
+    oversight.begin(1, "second")
+    one, total = made(oversight, journal, 0, [(1, 1.0, True, True)], episode="second")
+    assert not one.truncated and total == 0.0 and not oversight.success(False)
+    said = [(label.episode, label.step, label.kind, label.value) for label in journal.of(True)]
+    assert said == [("first", 1, "reward", 1.0), ("first", 1, "success", 1.0), ("first", 2, "discard", 1.0)]
+
+
+class Saying(Desk):
+    """An operator who says so when asked the first time after `at` steps."""
+
+    def __init__(self, journal, at, command):
+        super().__init__()
+        self.journal, self.at, self.command = journal, at, command
+
+    def take(self):
+        if self.command and len(self.journal.of(False)) == self.at:
+            self.put(self.command)
+            self.command = None
+        return super().take()
+
+
+def judged(journal):
+    labels = Labels()
+    for label in journal.of(True):
+        labels.add(label)
+    return labels
+
+
+def test_a_person_who_judged_the_episode_knows_better_than_a_late_answer(journal):
+    oversight = Oversight(Saying(journal, 2, "failure"), journal, "actor0")
+    oversight.begin(0, "episode")
+    for step in range(2):
+        made(oversight, journal, step, episode="episode")
+    one, _ = made(oversight, journal, 2, [(1, 1.0, True)], episode="episode")
+    assert one.terminated and not oversight.success(None)
+    labels = judged(journal)
+    assert labels.reward("episode", 1, 0.5) == 0.5 and not labels.discarded("episode", 2)
+    oversight.begin(1, "next")
+    made(oversight, journal, 0, [(1, 1.0, True, True)], episode="next")
+    assert not judged(journal).ends("episode", 1)
+
+
+def test_a_person_may_take_a_late_success_back(journal):
+    oversight = Oversight(Saying(journal, 4, "failure"), journal, "actor0")
+    oversight.begin(0, "episode")
+    for step in range(3):
+        made(oversight, journal, step, episode="episode")
+    made(oversight, journal, 3, [(1, 1.0, True)], episode="episode")
+    oversight.between()
+    labels = judged(journal)
+    assert labels.reward("episode", 1, 0.5) == 0.0 and not labels.ends("episode", 1)
+    assert not labels.discarded("episode", 3) and labels.discarded("episode", 2)
 
 
 def test_a_success_of_a_step_is_the_end_of_its_value_until_it_is_taken_back():

@@ -100,8 +100,8 @@ def test_it_goes_on_where_it_was_and_asks_nothing_twice(tmp_path):
         assert len(service.requests) == asked
         assert np.array_equal(second.worth(0.1, 0.5, 0.9), wanted)
         second.judge.close()
-        for file in (tmp_path / "moments").iterdir():
-            file.write_bytes(b"gone")
+        for number, file in enumerate(sorted((tmp_path / "moments").iterdir())):
+            file.write_bytes(file.read_bytes()[:-40] if number % 2 else b"gone")
         third = Run(tmp_path, service)
         with pytest.raises(DataError, match="step 0 of episode a cannot be read"):
             third.judge.restore(*kept)
@@ -133,6 +133,54 @@ def test_a_run_that_is_to_end_does_not_wait_for_a_session(tmp_path):
         assert run.judge.learn(run.replay)[0] and len(read_preferences(tmp_path)) == 30  # it is begun again
         assert 0 < said < 6 and len(service.requests) == 30
         run.judge.close()
+
+
+def test_what_is_said_in_the_last_session_counts_though_a_checkpoint_came_between(tmp_path):
+    with Service() as service:
+        run = Run(tmp_path, service, session=60, wait=False)
+        run.add(walk(20))
+        kept = run.judge.save()
+        run.judge._running.result()
+        run.judge.close()
+        assert not kept[1]["over"] and kept[1]["sessions"] == 0
+        again = Run(tmp_path, service, session=60)
+        again.judge.restore(kept[0], json.loads(json.dumps(kept[1])))
+        again.replay = run.replay
+        assert again.judge.learn(again.replay)[0] and len(service.requests) == 60
+        again.judge.close()
+
+
+def test_later_sessions_are_not_known_before_their_time(tmp_path):
+    with Service() as service:
+        run = Run(tmp_path, service)
+        run.add(walk(20))
+        kept, wanted = run.judge.save(), run.worth(0.1, 0.9)
+        run.add([step(20 + i, 0.3) for i in range(20)])
+        later = run.worth(0.1, 0.9)
+        run.judge.close()
+        assert {one.session for one in read_preferences(tmp_path)} == {1, 2}
+        again = Run(tmp_path, service)
+        state = kept[1] | {"sessions": 0, "version": 0, "due": 0}
+        again.judge.restore(kept[0], json.loads(json.dumps(state)))
+        again.replay = run.replay
+        assert again.judge.learn(again.replay)[0] and np.array_equal(again.worth(0.1, 0.9), wanted)
+        assert not np.array_equal(wanted, later) and len(service.requests) == 60
+        again.judge.close()
+
+
+def test_a_budget_that_is_spent_ends_the_asking_and_what_was_said_is_learnt_from(tmp_path):
+    money = {"budget": 0.0199, "price_in": 1.0}
+    with Service() as service:
+        run = Run(tmp_path, service, **money)
+        otherwise, metrics = run.add(walk(20))
+        assert otherwise and metrics["comparisons"] == len(service.requests) == 20
+        assert any("raise --feedback.budget" in text for text in run.told)
+        assert run.add([step(20 + i, 0.3) for i in range(20)]) == (False, {})
+        run.judge.close()
+        again = Run(tmp_path, service, **money)  # the account outlives the process
+        again.add([step(40 + i, 0.3) for i in range(20)])
+        assert len(service.requests) == 20
+        again.judge.close()
 
 
 def test_closing_ends_a_session_and_keeps_its_answers(tmp_path):
@@ -204,6 +252,8 @@ def test_a_run_learns_from_comparisons_of_its_own_pictures_and_goes_on(tmp_path)
         ({"obs": "features", "keep_pictures": False}, "needs --obs features --keep-pictures"),
         ({"obs": "features", "feedback": {"model": "m"}}, "--feedback.task is empty"),
         ({"obs": "features", "feedback": {"task": "t"}}, "--feedback.model is empty"),
+        ({"obs": "features", "feedback": {"task": "t", "model": "m", "endpoint": "here/v1"}}, "endpoint is 'here/v1'"),
+        ({"obs": "features", "learner": {"stack": 2}}, "judges single moments"),
         ({"obs": "features", "feedback": {"task": "t", "model": "m", "share": 0.0}}, "--feedback.share is 0.0"),
     ],
 )

@@ -41,10 +41,13 @@ def test_the_goal_is_where_successes_end():
     records += [
         Label("said", 4, 0.0, "said", 3, "human", 1, "success", 1.0),
         Label("gone", 4, 0.0, "gone", -1, "human", 1, "discard", 1.0),
+        Label("late", 4, 0.0, "late", 1, "late", 1, "success", 1.0),
+        *[Label("late", 5 + step, 0.0, "late", step, "late", 1, "discard", 1.0) for step in (2, 3)],
     ]
+    records = [*episode("late", False), *records]
     goals = goals_of(records, SPEC, 2, "the set")
-    assert len(goals["pose"]) == 4
-    wanted = [records[i].next_observation["pose"] for i in (2, 3, 10, 11)]
+    assert len(goals["pose"]) == 6
+    wanted = [records[i].next_observation["pose"] for i in (0, 1, 6, 7, 14, 15)]
     assert np.array_equal(goals["pose"], wanted)
 
 
@@ -116,6 +119,8 @@ def test_a_run_learns_by_it_and_goes_on_from_a_checkpoint_as_if_nothing_had_been
 def test_a_run_that_cannot_have_it_is_refused():
     for layer, text in (
         ({"demos": "0"}, "nothing shows the goal"),
+        ({"goals": "nowhere"}, "goals is nowhere, which does not exist"),
+        ({"learner": {"stack": 2}}, "judges single moments"),
         ({"agent": "hg_dagger", "intervener": "random,30"}, "looks at no reward"),
     ):
         with pytest.raises(ConfigError, match=text):
