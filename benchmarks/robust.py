@@ -64,19 +64,24 @@ def corrupted(experience: Experience, part: str, seed: int) -> Iterator[Transiti
             yield step
 
 
-def learnt(variant: str, part: str, seed: int, source: str, quick: bool) -> dict[str, Any]:
-    """The mean return of one variant on one set."""
+def made(part: str, source: str, quick: bool) -> str:
+    """The set of which that part is wrong."""
     data = BUILD / "runs" / f"{NAME}-{part}{'-quick' if quick else ''}"
+    shutil.rmtree(data, ignore_errors=True)
+    progress(f"corrupting {part}")
     experience = open_experience(Path(source))
-    if not data.is_dir():
-        progress(f"corrupting {part}")
-        write_set(data, experience.schema, corrupted(experience, part, 0))
+    write_set(data, experience.schema, corrupted(experience, part, 0))
+    return str(data)
+
+
+def learnt(variant: str, part: str, seed: int, data: str, quick: bool) -> dict[str, Any]:
+    """The mean return of one variant on one set."""
     run = BUILD / "runs" / f"{NAME}-{variant}-{part}-{seed}"
     shutil.rmtree(run, ignore_errors=True)
     progress(f"{variant} on a set with wrong {part}, seed {seed}")
     steps = "300" if quick else str(UPDATES)
     robot_rl(
-        "train", TASK, "--agent", "iql", "--demos", str(data), "--run", str(run), "--seed", str(seed),
+        "train", TASK, "--agent", "iql", "--demos", data, "--run", str(run), "--seed", str(seed),
         "--learner.offline-steps", steps, "--learner.discount", "0.99", "--learner.reward-scaling", "true",
         *VARIANTS[variant],
     )  # fmt: skip
@@ -90,10 +95,11 @@ def measure(quick: bool) -> list[Figure]:
     source = partial.once("teacher", lambda: teach(quick, NAME))["path"]
     for seed in range(1 if quick else SEEDS):
         for part in PARTS:
+            data = partial.once(f"data-{part}", lambda p=part: {"path": made(p, source, quick)})["path"]  # type: ignore[misc]
             for variant in VARIANTS:
                 partial.once(
                     f"{variant}-{part}-{seed}",
-                    lambda v=variant, p=part, s=seed: learnt(v, p, s, source, quick),  # type: ignore[misc]
+                    lambda v=variant, p=part, s=seed, d=data: learnt(v, p, s, d, quick),  # type: ignore[misc]
                 )
     return so_far(quick)
 

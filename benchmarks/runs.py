@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import tasks
-from benchmarks.common import ROOT, progress
+from benchmarks.common import ROOT, Figure, progress
 from robot_rl.compare import Curve, Group
 
 
@@ -54,6 +54,14 @@ def learn(
 def first_reached(kept: Sequence[dict[str, Any]], key: str, level: float) -> int | None:
     """Environment steps of the first kept policy that reached `level`; None: none did."""
     return next((result["step"] for result in kept if result[key] >= level), None)
+
+
+def success_figures(name: str, result: dict[str, Any]) -> list[Figure]:
+    """Of what `learn` gave: the success of each policy kept on the way, and the wall time of training."""
+    figures = [
+        Figure(f"{name}: success after {kept['step']:,} steps", kept["success_rate"], "") for kept in result["kept"]
+    ]
+    return [*figures, Figure(f"{name}: wall", result["wall_s"] / 60, "min")]
 
 
 def success_curves(label: str, task: str, results: Sequence[dict[str, Any]]) -> Group:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.common import BUILD, Figure, Partial, main
-from benchmarks.runs import learn
+from benchmarks.runs import learn, success_figures
 
 NAME, TASK = "vice", "peg_insert"
 WORTHS = {"binary": "true", "probability": "false"}
@@ -36,15 +36,11 @@ def measure(quick: bool) -> list[Figure]:
 
 def so_far(quick: bool) -> list[Figure]:
     """Of what there is."""
-    partial, figures = Partial(NAME, quick), []
+    partial, figures = Partial(NAME, quick), list[Figure]()
     for worth in WORTHS:
         for seed in range(SEEDS):
-            if (result := partial.get(f"{worth}-{seed}")) is None:
-                continue
-            for kept in result["kept"]:
-                name = f"{worth}, seed {seed}: success after {kept['step']:,} steps"
-                figures.append(Figure(name, kept["success_rate"], ""))
-            figures.append(Figure(f"{worth}, seed {seed}: wall", result["wall_s"] / 60, "min"))
+            if (result := partial.get(f"{worth}-{seed}")) is not None:
+                figures += success_figures(f"{worth}, seed {seed}", result)
     return figures
 
 

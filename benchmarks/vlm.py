@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks.chat_service import Manners, Service
 from benchmarks.common import BUILD, Figure, Partial, at_least, main, progress
-from benchmarks.runs import learn, robot_rl
+from benchmarks.runs import learn, robot_rl, success_figures
 from robot_rl.data.beside import Judgement, write_labels
 from robot_rl.data.formats.experience import open_experience
 
@@ -190,10 +190,7 @@ def so_far(quick: bool) -> list[Figure]:
     for reward in ONLINE:
         for seed in range(SEEDS):
             if (result := partial.get(f"online-{reward}-{seed}")) is not None:
-                for kept in result["kept"]:
-                    name = f"online, {reward}, seed {seed}: success after {kept['step']:,} steps"
-                    figures.append(Figure(name, kept["success_rate"], ""))
-                figures.append(Figure(f"online, {reward}, seed {seed}: wall", result["wall_s"] / 60, "min"))
+                figures += success_figures(f"online, {reward}, seed {seed}", result)
     return figures
 
 

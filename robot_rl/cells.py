@@ -112,7 +112,6 @@ def open_env(config: RunConfig, *, seed: int | None = None, training: bool = Fal
     patience: how many times as long as the task's horizon an episode may last.
     """
     from robot_rl.envs import RobotEnv
-    from robot_rl.rewards.late import Beside
 
     task = task_of(config)
     cameras = task.cameras if config.obs != "state" else ()
@@ -120,6 +119,8 @@ def open_env(config: RunConfig, *, seed: int | None = None, training: bool = Fal
     backend = open_backend(config, task, seed=seed, cameras=cameras)
     reward = enough_of(config, reward_of(config)) if training else None
     if reward is not None and config.reward in SLOW and config.clock == "realtime":
+        from robot_rl.rewards.late import Beside
+
         reward = Beside(reward)
     task = dataclasses.replace(task, horizon=patience * task.horizon)
     return RobotEnv(task, backend, reward, observer=observer_of(config), perception=perception)

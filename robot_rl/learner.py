@@ -212,18 +212,16 @@ class Learner:
             names = collected[0].keys() - {REFUSED} if collected else ()
             means = {name: float(np.mean([m[name] for m in collected])) for name in names}
             seen = len(self.experience.online)
-        return (
-            means
-            | judged
-            | {
-                "version": float(self.version),
-                "updates": float(self.updates),
-                "updates_per_s": self._calls * self._slices / (time.perf_counter() - started),
-                "replay": float(seen),
-                "refused": float(self.refusals.total),
-                **self.pacing,
-            }
-        )
+        return {
+            **means,
+            **judged,
+            "version": float(self.version),
+            "updates": float(self.updates),
+            "updates_per_s": self._calls * self._slices / (time.perf_counter() - started),
+            "replay": float(seen),
+            "refused": float(self.refusals.total),
+            **self.pacing,
+        }
 
     def _prepare_agent(self) -> None:
         """What a new agent takes from another run, and from what there was before this one."""

@@ -107,7 +107,7 @@ class Oversight:
         late = sum(
             one.value
             for one in self._due
-            if one.kind == "reward" and one.source == LATE and one.episode is self._running
+            if one.kind == "reward" and one.episode is self._running and one.step < transition.step
         )
         self._steps, self._intervened = self._steps + 1, self._intervened + transition.intervened
         if transition.terminated or transition.truncated:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,8 @@ class RosDevice:
         return DeviceState(self._axes, self._held, tuple(pressed), heard=self._heard)
 
     def close(self) -> None:
-        """The topics are the node's."""
+        """At rest, and not heard of; the topics are the node's."""
+        self._axes, self._held, self._heard = at_rest(), frozenset(), False
 
     def _take(self, message: Joy) -> list[str]:
         self._set(list(message.axes)[:6])
@@ -115,7 +116,7 @@ class Caller:
 def openers_of(config: RunConfig, listener: Listener, task: TaskSpec) -> dict[str, Callable[[], Device]]:
     """How to open each of the run's devices, in the order of their priority."""
     behind: Mapping[str, Callable[[], Device]] = {
-        "ros": partial(RosDevice, listener),
+        "ros": cache(partial(RosDevice, listener)),  # opened again it goes on with the topics that it has
         "leader": partial(_leader, listener, task),
     }
     return {name: behind[name] if name in behind else OPENERS[name] for name in devices_of(config)}

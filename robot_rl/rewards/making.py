@@ -60,8 +60,8 @@ def _feedback(
     from robot_rl.rewards.preference.configuration import check_shown
     from robot_rl.rewards.preference.online import FeedbackReward
 
-    check_shown(config.feedback, [item.name.removesuffix(SUFFIX) for item in schema.observation if SUFFIX in item.name])
     cameras = [item.name.removesuffix(SUFFIX) for item in schema.observation if item.name.endswith(SUFFIX)]
+    check_shown(config.feedback, cameras)
     return FeedbackReward(
         config.feedback, run.feedback, tuple(cameras), task=config.task, backbone_id=config.backbone_id,
         seed=config.seed, wait=config.clock == "lockstep", tell=tell, stop=stop,

@@ -33,7 +33,7 @@ def add_classifier(classifier: Parser) -> None:
     part = command(
         "review", "SET --model DIR", review, "say of the frames that a classifier is least sure of what they show"
     )
-    part.add_argument("set", type=Path, metavar="SET", help="a run, journal or set recorded with --obs pixels")
+    part.add_argument("set", type=Path, metavar="SET", help="a run, journal or set that holds pictures")
     part.add_argument("--model", type=Path, required=True, metavar="DIR", help="the classifier")
     part.add_argument("--count", type=int, default=16, metavar="N", help="how many frames (16)")
     part.add_argument("--answers", metavar="YNS", help="y, n or s (skip) for each frame, in place of being asked")

@@ -55,7 +55,7 @@ def add_preferences(preferences: Parser) -> None:
 
 
 def _add_set(part: Parser) -> None:
-    part.add_argument("set", type=Path, metavar="SET", help="a run, journal or set recorded with --obs pixels")
+    part.add_argument("set", type=Path, metavar="SET", help="a run, journal or set that holds pictures")
 
 
 def label(options: argparse.Namespace) -> int:

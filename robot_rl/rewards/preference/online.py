@@ -158,14 +158,15 @@ class FeedbackReward:
         """What a session that goes on meanwhile says is on the disk by itself: it is begun again."""
         goes_on = self._running is not None
         state = {"own": self._own, "due": 0 if goes_on else self._due, "sessions": self._sessions - goes_on}
-        return {}, state | {"version": self._version, "over": self._over, "moments": self._pool.places()}
+        return {}, state | {"version": self._version, "moments": self._pool.places()}
 
     def restore(self, arrays: Mapping[str, NDArray], state: Mapping[str, Any]) -> None:
         """DataError: a moment or a reward is gone."""
         self._own, self._due, self._sessions, self._version = (
             int(state[name]) for name in ("own", "due", "sessions", "version")
         )
-        self._over = bool(state["over"])
+        # a budget that was spent may have been raised since
+        self._over = self._sessions * self._config.session >= self._config.pairs
         self._pool.restore(state["moments"])
         self._take()
 

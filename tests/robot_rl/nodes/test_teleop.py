@@ -81,7 +81,15 @@ def test_one_who_dies_while_moving_the_arm_is_gone_and_two_are_refused(host, pub
 
     with pytest.raises(DeviceGone, match="two publishers speak on .*teleop/joy"):
         until(speak_too, lambda state: False)
+    device.close()
+    assert device._heard is False and not device._axes.any()
     other.destroy_node()
+
+
+def test_a_device_behind_a_topic_that_is_opened_again_listens_once(host):
+    served = host("teleop", teleop="ros")
+    opener = openers_of(served.config, served.listener, served.task)["ros"]
+    assert opener() is opener()
 
 
 def test_a_twist_moves(host, publish):

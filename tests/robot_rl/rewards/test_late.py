@@ -93,6 +93,14 @@ def test_a_late_success_ends_the_episode_at_its_step_and_what_followed_is_not_le
     assert not oversight.success(False)
 
 
+def test_an_answer_about_the_very_step_counts_once(journal):
+    oversight = Oversight(NoOperator(), journal, "actor0")
+    oversight.begin(0, "episode")
+    one, total = made(oversight, journal, 0, [(0, 1.0, True)], episode="episode")
+    assert one.truncated and total == 1.0
+    assert [label.kind for label in journal.of(True)] == ["reward", "success"]
+
+
 def test_a_late_answer_about_the_episode_before_belongs_to_it(journal):
     oversight = Oversight(NoOperator(), journal, "actor0")
     oversight.begin(0, "first")

@@ -142,7 +142,7 @@ def test_what_is_said_in_the_last_session_counts_though_a_checkpoint_came_betwee
         kept = run.judge.save()
         run.judge._running.result()
         run.judge.close()
-        assert not kept[1]["over"] and kept[1]["sessions"] == 0
+        assert kept[1]["sessions"] == 0
         again = Run(tmp_path, service, session=60)
         again.judge.restore(kept[0], json.loads(json.dumps(kept[1])))
         again.replay = run.replay
@@ -180,7 +180,13 @@ def test_a_budget_that_is_spent_ends_the_asking_and_what_was_said_is_learnt_from
         again = Run(tmp_path, service, **money)  # the account outlives the process
         again.add([step(40 + i, 0.3) for i in range(20)])
         assert len(service.requests) == 20
+        kept = run.judge.save()
         again.judge.close()
+        raised = Run(tmp_path, service, **money | {"budget": 0.0249})
+        raised.judge.restore(kept[0], json.loads(json.dumps(kept[1])))
+        raised.add([step(60 + i, 0.3) for i in range(20)])
+        assert len(service.requests) == 25  # it goes on where the budget was raised
+        raised.judge.close()
 
 
 def test_closing_ends_a_session_and_keeps_its_answers(tmp_path):
