@@ -87,10 +87,12 @@ def allowed_limits(arm: str, limits: ArmLimits | None) -> ArmLimits:
     maker = arm_model(arm).limits
     if limits is None:
         return maker
-    for name in vars(maker).keys() - {"maker"}:
-        ours, theirs = np.asarray(getattr(limits, name)), np.asarray(getattr(maker, name))
+    names = [name for name in vars(maker) if name != "maker"]  # a set's order would be another in each process
+    values = {name: (np.asarray(getattr(limits, name)), np.asarray(getattr(maker, name))) for name in names}
+    for name, (ours, theirs) in values.items():
         if ours.shape != theirs.shape:
             raise SettingsError(f"{name} has {ours.size} values, but the {arm} needs {theirs.size}.")
+    for name, (ours, theirs) in values.items():
         lower_is_safer = name not in ("low", "velocity_offset", "manipulability")
         beyond = ours > theirs if lower_is_safer else ours < theirs
         if beyond.any() or not np.isfinite(ours).all():
