@@ -40,7 +40,8 @@ demo: $(READY)
 	@$(BIN)/robot-rl eval $(RUN) --episodes 100 --seed 1
 
 test: lint
-	@$(BIN)/python -m pytest -q -m "not long"
+	@$(BIN)/python -m pytest -q -m "not long and not serial" --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest -q -m "not long and serial"
 
 test-long: $(TORCH)
 	@$(BIN)/python -m pytest -q -m long

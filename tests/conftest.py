@@ -8,6 +8,14 @@ QUICK_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emit
 """Compiling is most of the time of the tests that learn: so it takes a third to half of it. Small networks run as fast;
 those of 256 take three times as long (`compiled_as_in_production`)."""
 
+HERE = Path(__file__).parent
+SERIAL = (
+    "e2e", "controllers/arms", "controllers/cameras", "controllers/emulators", "robot_rl/nodes", "robot_rl/commission",
+    "robot_rl/teleop", "robot_rl/test_supervisor.py", "test_machine.py",
+)  # fmt: skip
+"""Folders and files whose tests look at the clock, start processes or speak over a network: `make test` runs them one
+after the other, and the others on every core."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """The ordinary tests' functions are compiled quickly, in pytest's processes too: else bits would differ.
@@ -15,10 +23,16 @@ def pytest_configure(config: pytest.Config) -> None:
     The long tests', and those chosen in any other way, are compiled as in production. A jaxlib that does not know a
     flag ends the process: these are for the one in constraints.txt.
     """
-    tested = f"jaxlib=={version('jaxlib')}" in (Path(__file__).parents[1] / "constraints.txt").read_text().split()
-    if config.option.markexpr == "not long" and tested:
+    tested = f"jaxlib=={version('jaxlib')}" in (HERE.parent / "constraints.txt").read_text().split()
+    if "not long" in config.option.markexpr and tested:
         # in front: behind those for one thread, which a process may have, XLA reads no further one
         os.environ["XLA_FLAGS"] = f"{QUICK_TO_COMPILE} {os.environ.get('XLA_FLAGS', '')}".strip()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(item.path.is_relative_to(HERE / place) for place in SERIAL):
+            item.add_marker(pytest.mark.serial)
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_summary_says_how_the_learner_and_the_actor_kept_up():
     assert (summary["utd"], summary["utd_wanted"], summary["updates_refused"]) == (3.5, 4, 3)
     assert (summary["weights_age_p99_s"], summary["weights_lag_p99_steps"], summary["act_p99_ms"]) == (0.9, 20, 3.0)
     assert summary["act_overruns"] == 2
-    console = Console(record=True, width=120, file=io.StringIO())
+    console = Console(record=True, width=200, file=io.StringIO())
     print_report(RunFolder(Path("none")), summary, console)
     text = console.export_text()
     for part in ("90, 3.50 a step of 4 asked, 3 refused", "0.9 s, 20 steps behind", "3.0 ms, above budget at 2 steps"):
