@@ -25,6 +25,10 @@ class CellTimeout(ControllersError):
     """A part of the cell did not deliver its data in time; the message names the topic."""
 
 
+class ResetFailed(ControllersError):
+    """No attempt brought the cell to the start of an episode; the arm is parked, and a person must look."""
+
+
 class SettingsError(ControllersError):
     """An unknown key, or a value that a setting cannot have; the message names the file, the key and the choices."""
 

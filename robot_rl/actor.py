@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from controllers.exceptions import ResetFailed
 from robot_rl.agents import FrameStack, Policy
 from robot_rl.config import LearnerConfig
 from robot_rl.data.label import Record
@@ -26,6 +27,9 @@ from robot_rl.intervene import Intervener, Nobody
 from robot_rl.operator import NoOperator, Operator
 from robot_rl.oversight import Oversight
 from robot_rl.pacing import Pacing
+from robot_rl.resets.base import Outcome
+from robot_rl.resets.configuration import ResetConfig
+from robot_rl.resets.help import Help
 from robot_rl.seeds import derive, episode_id
 
 PAUSE = 0.05
@@ -101,6 +105,7 @@ class Episode:
     success: None where the environment does not tell. interventions: steps that somebody else acted in.
     complete: False where the run ended first; whether it would have succeeded, nobody knows.
     ended_by: the operator's command that ended it, else empty. total: of the rewards as the operator judged them.
+    reset: how the reset before it went; None where nobody tells.
     timing: how the actor kept up (`Pacing.numbers`); empty where nobody measured.
     """
 
@@ -114,6 +119,7 @@ class Episode:
     complete: bool = True
     timing: Mapping[str, float] = field(default_factory=dict)
     ended_by: str = ""
+    reset: Outcome | None = None
 
 
 class Actor:
@@ -123,7 +129,7 @@ class Actor:
     run: UUID of the run, which names its episodes; None: of a run of this object's own.
     tell: hears, in a sentence, of what a person should know. all_steps: of all actors of the run, where there are
     others. intervener: may act in the policy's place. operator: judges episodes, pauses and stops; penalise: how
-    (`Oversight`). rest: waits so many seconds in a pause.
+    (`Oversight`). rest: waits so many seconds in a pause. help: a person who puts things right between episodes.
     """
 
     def __init__(
@@ -143,9 +149,11 @@ class Actor:
         operator: Operator | None = None,
         penalise: bool = False,
         rest: Callable[[float], None] = time.sleep,
+        help: Help | None = None,
     ) -> None:
         self._oversight, self._rest = Oversight(operator or NoOperator(), sink, name, penalise=penalise), rest
         self._intervener = intervener or Nobody()
+        self._help = help or Help(ResetConfig(), env.name, tell)
         self._env, self._weights, self._sink, self._config = env, weights, sink, config
         self._seed, self.name = seed, name
         self._identity = run or str(uuid.uuid4())
@@ -184,11 +192,20 @@ class Actor:
         self.warm_up()
         while self._goes_on(steps, stop):
             self._oversight.between()
+            if self._help.wanted():
+                self._oversight.pause()
             if self._oversight.paused or self._oversight.stopping:
+                self._help.check()
                 self._rest(PAUSE)
                 yield
                 continue
-            episode, full = yield from self._run_episode(steps, on_step, stop)
+            self._help.resumed()
+            try:
+                start = self._reset()
+            except ResetFailed as error:
+                self._help.failed(error)
+                continue
+            episode, full = yield from self._run_episode(start, steps, on_step, stop)
             try:
                 on_episode(episode)
             finally:
@@ -199,6 +216,7 @@ class Actor:
                     f"the arm latched: {episode.fault}; clear the cause, call the arm's recover service, "
                     "then go on with --resume"
                 )
+            yield
 
     def warm_up(self) -> None:
         """Compile, for one observation, all that acting computes: nothing compiles once the robot moves."""
@@ -215,14 +233,23 @@ class Actor:
     def _goes_on(self, steps: int, stop: Callable[[], bool]) -> bool:
         return self._sink.steps < steps and not stop() and not self._oversight.stopping
 
+    def _reset(self) -> tuple[Observation, dict[str, Any]]:
+        """The first observation of the next episode. Raises `ResetFailed`: the same one is to be tried again."""
+        start = self._env.reset(seed=derive(self._seed, "train", self._episode))
+        self._help.began()
+        return start
+
     def _run_episode(
-        self, steps: int, on_step: Callable[[int], None], stop: Callable[[], bool]
+        self,
+        start: tuple[Observation, dict[str, Any]],
+        steps: int,
+        on_step: Callable[[int], None],
+        stop: Callable[[], bool],
     ) -> Generator[None, None, tuple[Episode, DiskError | None]]:
         """Returns the episode, and why its next step could not be kept."""
         index, self._episode = self._episode, self._episode + 1
         self._noiseless = is_noiseless(index, self._config.noiseless_share)
-        observation: Observation
-        observation, info = self._env.reset(seed=derive(self._seed, "train", index))
+        (observation, info), reset = start, start[1].get("reset")
         self._frames.begin()
         self._pacing.begin()
         self._intervener.begin(index)
@@ -256,6 +283,7 @@ class Actor:
             complete=done,
             timing=self._pacing.numbers(),
             ended_by=self._oversight.ended_by,
+            reset=reset,
         )
         return episode, full
 

@@ -112,6 +112,7 @@ def open_env(config: RunConfig, *, seed: int | None = None, training: bool = Fal
     patience: how many times as long as the task's horizon an episode may last.
     """
     from robot_rl.envs import RobotEnv
+    from robot_rl.resets.recovery import RecoveringReset
 
     task = task_of(config)
     cameras = task.cameras if config.obs != "state" else ()
@@ -123,7 +124,8 @@ def open_env(config: RunConfig, *, seed: int | None = None, training: bool = Fal
 
         reward = Beside(reward)
     task = dataclasses.replace(task, horizon=patience * task.horizon)
-    return RobotEnv(task, backend, reward, observer=observer_of(config), perception=perception)
+    reset = RecoveringReset(task, config.reset)
+    return RobotEnv(task, backend, reward, reset, observer=observer_of(config), perception=perception)
 
 
 def observer_of(config: RunConfig) -> Observer:

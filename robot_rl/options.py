@@ -30,6 +30,7 @@ METAVARS = {
 
 SUMMARIES = {
     "learner": "overrides of the task's own values",
+    "reset": "how episodes begin",
     "vice": "for --reward vice",
     "feedback": "for --reward preference",
     "progress": "for --reward progress",

@@ -72,6 +72,11 @@ class Oversight:
         self._obey()
         self._settle()
 
+    def pause(self) -> None:
+        """As the operator's command, where the run itself has to wait for a person between two episodes."""
+        self.paused = True
+        self._show()
+
     def begin(self, index: int, name: str) -> None:
         """The `index`-th episode, `name` in the records, has been reset."""
         self._running, self._ending = _Seen(index, name), None

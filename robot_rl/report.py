@@ -26,7 +26,8 @@ def summarise(config: RunConfig, records: Sequence[Record]) -> dict[str, Any]:
 
     utd: updates per environment step, at the end, beside what was asked for. updates_refused: for bad numbers.
     weights_age_p99_s, weights_lag_p99_steps, act_p99_ms: of the worst episode.
-    train_wall_s: from the first step of training to the last record, over all resumes. robot_s: of all episodes.
+    train_wall_s: from the first step of training to the last record, over all resumes. robot_s: of all episodes;
+    reset_s: of all resets. resets_retried: those that took more than one attempt.
     intervened_shares: part of the steps that somebody else acted in, in each fifth of the run; None: no episode ended
     there. evaluations: the newest of each kind (`deterministic` or `stochastic`), as `robot-rl eval --json` prints it;
     those of policies kept on the way are left to `robot-rl compare`.
@@ -54,6 +55,8 @@ def summarise(config: RunConfig, records: Sequence[Record]) -> dict[str, Any]:
         **{key: _worst(episodes, key) for key in ("weights_age_p99_s", "weights_lag_p99_steps", "act_p99_ms")},
         "act_overruns": sum(record.get("act_overruns") or 0 for record in episodes),
         "robot_s": round(sum(record.get("robot_s") or 0.0 for record in episodes), 3),
+        "reset_s": round(sum(record.get("reset_s") or 0.0 for record in episodes), 3),
+        "resets_retried": sum(bool(record.get("reset_failures")) for record in episodes),
         "train_wall_s": round(sum(_wall(session) for session in sessions(records)), 3),
         "success_rate_recent": sum(recent) / len(recent) if recent else None,
         "return_recent": sum(returns) / len(returns) if returns else None,
@@ -195,6 +198,8 @@ def print_report(run: RunFolder, summary: dict[str, Any], console: Console) -> N
         table.add_row(f"return, last {RECENT} of training", f"{summary['return_recent']:.1f}")
     robot = f"{summary['steps']:,} steps, {summary['robot_s'] / 60:.1f} min of robot time"
     table.add_row("trained", f"{robot}, {clock(summary['train_wall_s'])} min of wall time")
+    if summary["resets_retried"]:
+        table.add_row("resets", f"{summary['resets_retried']:,} took more than one attempt (metrics.jsonl says why)")
     if summary["intervened_steps"]:
         shares = [share for share in summary["intervened_shares"] if share is not None]
         text = f"{100 * shares[0]:.0f} % of the steps at first, {100 * shares[-1]:.0f} % at the end"

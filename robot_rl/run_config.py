@@ -9,6 +9,7 @@ from typing import Literal
 from controllers.cells import CellConfig, Robot
 from controllers.settings import option
 from robot_rl.learner_config import LearnerConfig
+from robot_rl.resets.configuration import ResetConfig
 from robot_rl.rewards.preference.configuration import FeedbackConfig
 from robot_rl.rewards.progress.configuration import ProgressConfig
 from robot_rl.rewards.vice.configuration import ViceConfig
@@ -71,6 +72,7 @@ class RunConfig:
     log: Literal["tensorboard", "wandb", "none"] = option("none", "where metrics go besides metrics.jsonl")
     rerun: str = option("none", "stream to the Rerun viewer: spawn (here), its address, or into a file .rrd")
     learner: LearnerConfig = field(default_factory=LearnerConfig)
+    reset: ResetConfig = field(default_factory=ResetConfig)
     vice: ViceConfig = field(default_factory=ViceConfig)
     feedback: FeedbackConfig = field(default_factory=FeedbackConfig)
     progress: ProgressConfig = field(default_factory=ProgressConfig)
@@ -78,6 +80,7 @@ class RunConfig:
 
 GROUPS: dict[str, type] = {
     "learner": LearnerConfig,
+    "reset": ResetConfig,
     "vice": ViceConfig,
     "feedback": FeedbackConfig,
     "progress": ProgressConfig,

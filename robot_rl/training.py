@@ -40,6 +40,8 @@ from robot_rl.local import LocalLink, catch_up
 from robot_rl.metrics import MetricsWriter
 from robot_rl.person import Person, watched
 from robot_rl.problem import problem_of
+from robot_rl.resets.base import Outcome
+from robot_rl.resets.help import Help
 from robot_rl.resume import resume
 from robot_rl.rewards.making import make_learnt
 from robot_rl.runs import RunFolder
@@ -173,10 +175,18 @@ def record_episode(
         intervened=episode.interventions,
         version=version,
         robot_s=episode.cycle,
+        **_reset_numbers(episode.reset),
         sync_p99_ms=round(1e3 * journal.sync_p99, 3),
         **episode.timing,
         **{"return": episode.total},
     )
+
+
+def _reset_numbers(reset: Outcome | None) -> dict[str, Any]:
+    """Of how the reset before an episode went; nothing where nobody tells."""
+    if reset is None:
+        return {}
+    return {"reset_s": reset.seconds, "reset_failures": list(reset.failures), "homed": reset.homed}
 
 
 class BlockReport:
@@ -319,6 +329,7 @@ def _turns(
         intervener=make_intervener(config) or person,
         operator=person,
         penalise=config.reward == "intervention" and not config.task.startswith(GYM),
+        help=Help(config.reset, env.name, lambda text: metrics.write("notice", text=text)),
     )
     return actor.turns(
         config.steps,

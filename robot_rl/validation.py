@@ -8,6 +8,7 @@ from pathlib import Path
 from controllers import settings
 from robot_rl.exceptions import ConfigError
 from robot_rl.learner_config import check_range, validate_learner
+from robot_rl.resets.configuration import validate_reset
 from robot_rl.rewards.preference.configuration import validate_feedback
 from robot_rl.rewards.progress.configuration import validate_progress
 from robot_rl.rewards.vice.configuration import validate_vice
@@ -29,6 +30,7 @@ def validate(config: RunConfig) -> None:
     """Refuse values that no run can use. Raises `ConfigError` naming the option, the value and the mend."""
     validate_learner(config.learner)
     validate_vice(config.vice)
+    _validate_reset(config)
     check_range("steps", config.steps or 0, 0, math.inf)
     if config.agent in OFFLINE and config.steps:
         raise ConfigError(
@@ -195,3 +197,13 @@ def _validate_actors(config: RunConfig) -> None:
     for peer in config.peers:
         if not peer or set(peer) & set(" ;,\t"):
             raise ConfigError(f"peers has {peer!r}, which is no address; give them as ADDRESS,ADDRESS.")
+
+
+def _validate_reset(config: RunConfig) -> None:
+    validate_reset(config.reset)
+    asks = config.reset.person
+    if asks != "none" and config.transport == "inprocess" and not devices_of(config):
+        raise ConfigError(
+            f"reset.person is {asks}, but in one process nobody can answer; name a device with --teleop, or leave "
+            "--transport out."
+        )

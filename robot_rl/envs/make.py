@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tasks
 from robot_rl.envs.observation import Observer
-from robot_rl.envs.reset import FreshReset, ScriptedReset
 from robot_rl.envs.robot_env import RobotEnv
 from robot_rl.exceptions import ConfigError
+from robot_rl.resets.scripted import FreshReset, ScriptedReset
 from tasks.spec import TaskSpec
 
 ROBOTS = ("twin",)

@@ -17,8 +17,9 @@ from controllers.interface import Array, Cell, Image, Pose, PoseTarget, Reading
 from robot_rl.data.schema import Schema
 from robot_rl.envs.action import ActionMapper
 from robot_rl.envs.observation import Observer
-from robot_rl.envs.reset import Reset, ScriptedReset
 from robot_rl.perception import Encoder
+from robot_rl.resets.base import Reset
+from robot_rl.resets.scripted import ScriptedReset
 from robot_rl.rewards import RewardModel, TaskReward
 from robot_rl.rewards.base import Late
 from tasks.spec import CameraSpec, TaskSpec
@@ -56,7 +57,8 @@ class RobotEnv(gymnasium.Env[Any, Any]):
     *truncated* by the horizon or by a latch of the arm; nothing recovers a latched arm here.
     info: `success`, `stamp` (s), `tick`, `clamped` (float32 (2,), m and rad: how far the reference at the step's end
     is from the one that the action asked for; leash, box and filter did that, the filter's smoothing included), `late`
-    (`LateStep`s: what a slow reward now says of earlier steps), and `fault` (the latch's reason) when there is one.
+    (`LateStep`s: what a slow reward now says of earlier steps), and `fault` (the latch's reason) when there is one; of
+    a reset `reset` (`Outcome`: how it went).
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012 -- Gymnasium declares it so
@@ -122,7 +124,8 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         self._reading = self._seen(reading)
         self._map.reset()
         self._steps, self._step_before, self._step_of = 0, self._step_of, {}
-        return self._observe(self._reading), self._info(success=False, clamped=np.zeros(2, np.float32))
+        info = self._info(success=False, clamped=np.zeros(2, np.float32))
+        return self._observe(self._reading), info | {"reset": self._reset.outcome}
 
     def step(self, action: NDArray) -> tuple[dict[str, NDArray], float, bool, bool, dict[str, Any]]:
         """One control period. Raises ValueError for an action that is not finite or of another shape."""

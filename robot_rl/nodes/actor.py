@@ -18,6 +18,7 @@ from robot_rl.nodes.person import RosOperator, RosSource
 from robot_rl.nodes.proxies import RosReset, open_reward
 from robot_rl.nodes.transport import Downlink, Uplink
 from robot_rl.person import NoDevice, watched
+from robot_rl.resets.help import Help
 from robot_rl.training import first_episode, record_episode, schema_of
 from robot_rl.view import viewed
 
@@ -86,6 +87,7 @@ def act(host: Host, uplink: Uplink, journal: Journal, metrics: MetricsWriter, na
         intervener=make_intervener(config) or person,
         operator=person,
         penalise=config.reward == "intervention",
+        help=Help(config.reset, env.name, lambda text: metrics.write("notice", text=text)),
     )
     actor.warm_up()
     settle_memory()

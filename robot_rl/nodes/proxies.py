@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -19,6 +20,7 @@ from controllers.interface import Cell, Reading
 from robot_rl.config import SLOW
 from robot_rl.nodes.base import Host
 from robot_rl.nodes.protocol import RESET_SERVICE, SEED
+from robot_rl.resets.base import Outcome
 from robot_rl.rewards.base import Late, RewardResult
 from robot_rl.rewards.late import NOTHING
 from robot_rl.rewards.preference.chat import LONGEST_WAIT
@@ -84,7 +86,8 @@ class RosReset:
 
     def __init__(self, host: Host, cell: RosCell) -> None:
         self._host, self._cell = host, cell
-        self._patience = 20.0 if host.lockstep else 90.0
+        self._patience = 20.0 if host.lockstep else 120.0
+        self.outcome = Outcome()
 
     def __call__(self, cell: Cell, seed: int) -> Reading:
         for attempt in range(1, ATTEMPTS + 1):
@@ -98,7 +101,9 @@ class RosReset:
         if not answer.success:
             kind, _, message = answer.message.partition(": ")
             raise getattr(exceptions, kind, CellTimeout)(message)
-        self._cell.not_before(int(answer.message))
+        told = json.loads(answer.message)
+        self._cell.not_before(told.pop("stamp"))
+        self.outcome = Outcome(tuple(told.pop("failures")), **told)
         return self._cell.read() if self._host.lockstep else self._cell.wait()
 
     def _ask(self, seed: int) -> Trigger.Response:

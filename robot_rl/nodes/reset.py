@@ -6,15 +6,17 @@ asked for twice, or by an actor that came back, draws the same scene and start.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from pathlib import Path
 
 from std_srvs.srv import Trigger
 
 from controllers.exceptions import ControllersError
 from robot_rl.actors import FIRST
-from robot_rl.envs.reset import ScriptedReset
 from robot_rl.nodes.base import ON_SCHEDULE, Host, hosting, settle_memory
 from robot_rl.nodes.protocol import RESET_SERVICE, SEED
+from robot_rl.resets.recovery import RecoveringReset
 
 
 def main(run: Path, ros_args: list[str], actor: str = FIRST) -> None:
@@ -25,12 +27,12 @@ def main(run: Path, ros_args: list[str], actor: str = FIRST) -> None:
 
 
 def serve(host: Host) -> None:
-    """Answer with the stamp, ns, of the first reading of the episode, or with what went wrong."""
+    """Answer with the stamp, ns, of the episode's first reading and how it went, as JSON; or with what is wrong."""
     cell = host.cell(sim=False, cameras=False, owner="reset")
-    reset = ScriptedReset(host.task)
+    reset = RecoveringReset(host.task, host.config.reset)
     requests = host.listener.serve(Trigger, RESET_SERVICE)
     settle_memory()
-    count = 0
+    count = tried = 0
     while True:
         host.listener.wait([requests], 1.0)
         taken = requests.take()
@@ -39,11 +41,13 @@ def serve(host: Host) -> None:
         seed = int(host.node.get_parameter(SEED).value)
         try:
             reset(cell, seed)
-            answer = Trigger.Response(success=True, message=str(cell.stamp))
-            count += 1
-            host.status("ok", "ready", resets=count, seed=seed)
+            told = json.dumps({"stamp": cell.stamp, **dataclasses.asdict(reset.outcome)})
+            answer = Trigger.Response(success=True, message=told)
+            count, tried = count + 1, tried + len(reset.outcome.failures)
+            host.status("ok", "ready", resets=count, seed=seed, **{"failed attempts": tried})
         except ControllersError as error:
             host.node.get_logger().error(str(error))
-            host.status("error", str(error), resets=count, seed=seed)
+            tried += len(reset.outcome.failures)
+            host.status("error", str(error), resets=count, seed=seed, **{"failed attempts": tried})
             answer = Trigger.Response(success=False, message=f"{type(error).__name__}: {error}")
         requests.answer(taken[1], answer)

@@ -7,11 +7,14 @@ import jax
 import numpy as np
 import pytest
 
+from controllers.exceptions import ResetFailed
 from robot_rl.actor import Actor, ArmFault, ends_block, is_noiseless, version_due
 from robot_rl.agents import make_agent, policy_from_bytes
 from robot_rl.config import LearnerConfig
 from robot_rl.envs import make
 from robot_rl.exceptions import DiskError
+from robot_rl.resets.configuration import ResetConfig
+from robot_rl.resets.help import Help
 from robot_rl.seeds import derive, episode_id
 
 RUN = "11111111-2222-4333-8444-555555555555"
@@ -267,3 +270,59 @@ def test_what_a_person_did_is_recorded_as_executed_beside_what_the_policy_propos
     assert person.begun == [episode.index for episode in episodes]
     counts = [sum(t.intervened for t in sent if t.episode == name) for name in dict.fromkeys(t.episode for t in sent)]
     assert [episode.interventions for episode in episodes] == counts and 3 in counts
+
+
+class Helper:
+    """An operator who resumes the third time that they are asked."""
+
+    def __init__(self):
+        self.asked, self.states = 0, []
+
+    def take(self):
+        self.asked += 1
+        paused = self.states and self.states[-1].paused
+        return ["resume"] if paused and self.asked % 3 == 0 else []
+
+    def answer(self, answer):
+        pass
+
+    def show(self, state):
+        self.states.append(state)
+
+
+@pytest.fixture
+def blocked(env, monkeypatch):
+    """The first two resets fail."""
+    reset, seeds = env.reset, []
+
+    def fail(*, seed):
+        seeds.append(seed)
+        if len(seeds) <= 2:
+            raise ResetFailed("something is in the way: clear it, then go on with --resume")
+        return reset(seed=seed)
+
+    monkeypatch.setattr(env, "reset", fail)
+    return seeds
+
+
+def test_a_failed_reset_ends_the_run_where_nobody_is_asked(env, blocked):
+    with pytest.raises(ResetFailed, match="in the way"):
+        act(env, 10)
+
+
+def test_a_person_puts_things_right_and_the_same_episode_begins(env, blocked):
+    told, rests = [], []
+    asked = Help(ResetConfig(person="failure"), "reach", told.append)
+    sent, _, episodes = act(env, 60, operator=Helper(), rest=rests.append, help=asked)
+    assert blocked[:3] == [derive(7, "train", 0)] * 3
+    assert len(told) == 2 and "in the way: clear it; then resume" in told[0]
+    assert rests, "the run waited"
+    assert [episode.index for episode in episodes] == list(range(len(episodes)))
+    assert episodes[0].reset is not None and len(sent) == 60
+
+
+def test_a_person_who_does_not_come_is_given_up(env, blocked):
+    clock = iter(range(0, 10_000, 50))
+    asked = Help(ResetConfig(person="failure", patience=200), "reach", lambda text: None, lambda: next(clock))
+    with pytest.raises(ResetFailed, match="nobody did within 200 s"):
+        act(env, 10, rest=lambda seconds: None, help=asked)

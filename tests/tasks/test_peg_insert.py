@@ -4,7 +4,7 @@ import pytest
 import tasks
 from controllers.interface import Pose, PoseTarget
 from controllers.twin import TwinCell
-from robot_rl.envs.reset import ScriptedReset
+from robot_rl.resets.scripted import ScriptedReset
 from tasks.peg_insert.task import CLEARANCE, DEPTH, DOWN, RIM, TIP, verify
 
 

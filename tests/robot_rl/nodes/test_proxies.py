@@ -45,9 +45,9 @@ def test_a_label_of_an_earlier_tick_is_not_taken(arm, host):
 
 def test_the_reset_is_the_same_as_in_one_process(arm, host, background):
     from controllers.twin import TwinCell
-    from robot_rl.envs.reset import ScriptedReset
     from robot_rl.nodes import reset
     from robot_rl.nodes.proxies import RosReset
+    from robot_rl.resets.scripted import ScriptedReset
 
     arm()
     server, client = host("reset"), host("client")

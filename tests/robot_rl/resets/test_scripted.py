@@ -8,7 +8,7 @@ from controllers import spatial
 from controllers.exceptions import ArmLatched, CellTimeout
 from controllers.interface import Pose, PoseTarget
 from controllers.twin import TwinCell
-from robot_rl.envs.reset import FreshReset, ScriptedReset
+from robot_rl.resets.scripted import FreshReset, ScriptedReset
 
 PEG = tasks.load("peg_insert")
 
