@@ -126,6 +126,9 @@ def _add_learning(command: Callable[[str, str, Any, str], Parser]) -> None:
     part = command("tasks", "", list_tasks, "list the tasks")
     part.add_argument("--json", action="store_true", help="print one JSON object")
 
+    part = command("new-task", "NAME", new_task, "make a folder for a task of your own, which trains as it is")
+    part.add_argument("name", metavar="NAME", help="small letters, digits and _")
+
     part = command("node", "NAME --run DIR", node, "run one node of a run's graph in this process")
     part.add_argument("name", metavar="NAME", help="which node")
     part.add_argument("--run", metavar="DIR", help="run folder that holds its config.yaml")
@@ -338,6 +341,16 @@ def list_tasks(options: argparse.Namespace) -> int:
     from robot_rl.commands import print_tasks
 
     return print_tasks([tasks.load(name) for name in tasks.names()], as_json=options.json)
+
+
+def new_task(options: argparse.Namespace) -> int:
+    """`robot-rl new-task NAME`."""
+    from robot_rl.new_task import make_task
+
+    made = make_task(options.name)
+    print(f"made {made}: task.py says what it is, scene.xml what the twin shows, README.md what people read")
+    print(f"try it with: robot-rl train {options.name} --transport inprocess")
+    return 0
 
 
 def node(options: argparse.Namespace) -> int:

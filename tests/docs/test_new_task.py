@@ -9,16 +9,26 @@ import pytest
 
 from robot_rl.demonstrate import record_demos
 from robot_rl.envs import make_env
+from robot_rl.new_task import make_task
 from tasks.spec import TaskSpec
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/new-task.md"
 
 
+def blocks():
+    found = re.findall(r"```(?:xml|python)\n(?:<!-- |# )(\S+)(?: -->)?\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert [name for name, _ in found] == ["scene.xml", "task.py"]
+    return dict(found)
+
+
+def test_the_command_writes_what_the_page_says(tmp_path):
+    folder = make_task("press_pad", tmp_path)
+    assert {name: (folder / name).read_text() for name in blocks()} == blocks()
+
+
 @pytest.fixture
 def task(tmp_path):
-    blocks = re.findall(r"```(?:xml|python)\n(?:<!-- |# )(\S+)(?: -->)?\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    assert [name for name, _ in blocks] == ["scene.xml", "task.py"]
-    for name, text in blocks:
+    for name, text in blocks().items():
         (tmp_path / name).write_text(text)
     return runpy.run_path(str(tmp_path / "task.py"))["SPEC"]
 
