@@ -106,18 +106,24 @@ def open_backend(
     return open_cell(cell, task, seed=seed, clock=config.clock, period=period, cameras=cameras)
 
 
-def open_env(config: RunConfig, *, seed: int | None = None, training: bool = False, patience: int = 1) -> RobotEnv:
-    """The run's task as an environment in this process, on its own cell; judged by the task, or as in `training`.
+def open_env(
+    config: RunConfig,
+    *,
+    seed: int | None = None,
+    training: bool = False,
+    patience: int = 1,
+    backend: Backend | None = None,
+) -> RobotEnv:
+    """The run's task as an environment in this process; judged by the task, or as in `training`.
 
-    patience: how many times as long as the task's horizon an episode may last.
+    patience: how many times as long as the task's horizon an episode may last. backend: the cell, opened unless given.
     """
     from robot_rl.envs import RobotEnv
     from robot_rl.resets.recovery import RecoveringReset
 
     task = task_of(config)
-    cameras = task.cameras if config.obs != "state" else ()
     perception = open_perception(config)
-    backend = open_backend(config, task, seed=seed, cameras=cameras)
+    backend = backend or open_backend(config, task, seed=seed, cameras=cameras_of(config))
     reward = enough_of(config, reward_of(config)) if training else None
     if reward is not None and config.reward in SLOW and config.clock == "realtime":
         from robot_rl.rewards.late import Beside
@@ -126,6 +132,11 @@ def open_env(config: RunConfig, *, seed: int | None = None, training: bool = Fal
     task = dataclasses.replace(task, horizon=patience * task.horizon)
     reset = RecoveringReset(task, config.reset)
     return RobotEnv(task, backend, reward, reset, observer=observer_of(config), perception=perception)
+
+
+def cameras_of(config: RunConfig) -> tuple[CameraSpec, ...]:
+    """Whose pictures are in each reading."""
+    return task_of(config).cameras if config.obs != "state" else ()
 
 
 def observer_of(config: RunConfig) -> Observer:

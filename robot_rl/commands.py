@@ -73,8 +73,10 @@ def run_training(config: RunConfig, run: RunFolder, *, quiet: bool = False) -> i
 
 
 def _total(config: RunConfig) -> int | None:
-    """How many steps it takes, of the environment or, where nothing acts, of the gradient."""
+    """How many steps it takes, of the environment or, where nothing acts, of the gradient; None: that shows later."""
     settings = config.learner
+    if config.reset.reverse:
+        return None
     return {"bc": settings.bc_steps, "iql": settings.offline_steps}.get(config.agent, config.steps)
 
 
@@ -111,6 +113,10 @@ def _train(config: RunConfig, run: RunFolder, metrics: MetricsWriter, stopped: t
         return
     if config.transport == "inprocess" and config.agent in OFFLINE:
         train_offline(config, run, metrics, stop=stopped.is_set)
+    elif config.reset.reverse:
+        from robot_rl.pair import train_pair
+
+        train_pair(config, run, metrics, stop=stopped.is_set)
     elif config.transport == "inprocess":
         train_inprocess(config, run, metrics, stop=stopped.is_set)
     else:

@@ -15,6 +15,7 @@ from robot_rl.data.transition import Observation
 from robot_rl.envs import gym
 from robot_rl.envs.environment import Environment
 from robot_rl.exceptions import ConfigError
+from robot_rl.resets.recovery import RecoveringReset
 from tasks.spec import GripperSpec
 
 
@@ -76,10 +77,15 @@ class RobotProblem:
     def check(self, config: RunConfig) -> None:
         if config.cell is not None:
             check_cell(config)
+        if config.reset.reverse:
+            from robot_rl.pair import check_pair
+
+            check_pair(config)
 
     def facts(self, config: RunConfig) -> dict[str, str]:
         if config.robot == "twin":
             open_backend(config, self._task).close()
+            RecoveringReset(self._task, config.reset)
         period, cell = self._task.period, config.cell
         minutes = (config.steps or 0) * period / 60
         found = {"robot time": f"{minutes:.1f} min of acting at {1 / period:.0f} Hz, resets apart"}

@@ -244,11 +244,37 @@ def train_inprocess(
     config: RunConfig, run: RunFolder, metrics: MetricsWriter, *, stop: Callable[[], bool] = lambda: False
 ) -> None:
     """Train to `config.steps` with actor, twin and learner in this process; `stop()` ends it cleanly, resumable."""
-    learner = make_learner(config, run, metrics, stop)
     problem = problem_of(config)
+    with ExitStack() as stack:
+        person = open_person(config, metrics, stack)
+
+        def open_own(own: RunConfig) -> Environment:
+            return stack.enter_context(closing(problem.open_env(own, training=True)))
+
+        take_turns(begin(config, run, metrics, stack, open_own, person=person, stop=stop))
+
+
+def begin(
+    config: RunConfig,
+    run: RunFolder,
+    metrics: MetricsWriter,
+    stack: ExitStack,
+    open_own: Callable[[RunConfig], Environment],
+    *,
+    person: Person | None,
+    stop: Callable[[], bool],
+    on_step: Callable[[int], None] = lambda steps: None,
+    on_episode: Callable[[Episode], None] = lambda episode: None,
+) -> list[Iterator[None]]:
+    """The turns of the run's actors, each in an environment by `open_own`; `stack` ends their learner.
+
+    on_step, on_episode: as `Actor.run`.
+    """
+    learner = make_learner(config, run, metrics, stop)
+    stack.callback(learner.close)
+    schema = problem_of(config).schema
     journals = {
-        name: Journal(journal_folder(run, name), problem.schema, sync=config.sync == "step")
-        for name in actors.names(config)
+        name: Journal(journal_folder(run, name), schema, sync=config.sync == "step") for name in actors.names(config)
     }
 
     def flush() -> None:
@@ -256,18 +282,15 @@ def train_inprocess(
             journal.flush()
 
     report = BlockReport(config, run, metrics, learner, flush)
-    with ExitStack() as stack:
-        stack.callback(learner.close)
-        lockstep = config.clock == "lockstep"
-        link = LocalLink(learner, journals, config.learner, lockstep=lockstep, after_block=report)
-        stack.callback(_end, link, report, learner)
-        person = _person(config, metrics, stack)
-        turns = []
-        for name, journal in journals.items():
-            own = dataclasses.replace(own_config(config, name), run=run.path)
-            env = stack.enter_context(closing(problem.open_env(own, training=True)))
-            turns.append(_turns(own, run, metrics, env, link, journal, name, stop, person))
-        take_turns(turns)
+    lockstep = config.clock == "lockstep"
+    link = LocalLink(learner, journals, config.learner, lockstep=lockstep, after_block=report)
+    stack.callback(_end, link, report, learner)
+    turns = []
+    for name, journal in journals.items():
+        own = dataclasses.replace(own_config(config, name), run=run.path)
+        env = open_own(own)
+        turns.append(_turns(own, run, metrics, env, link, journal, name, stop, person, on_step, on_episode))
+    return turns
 
 
 def train_offline(
@@ -284,7 +307,7 @@ def train_offline(
         learner.close()
 
 
-def _person(config: RunConfig, metrics: MetricsWriter, stack: ExitStack) -> Person | None:
+def open_person(config: RunConfig, metrics: MetricsWriter, stack: ExitStack) -> Person | None:
     """Whoever may take over in this process, until `stack` ends. Raises `ConfigError`, `DeviceGone`."""
     if not devices_of(config):
         return None
@@ -311,6 +334,8 @@ def _turns(
     name: str,
     stop: Callable[[], bool],
     person: Person | None,
+    on_step: Callable[[int], None],
+    on_episode: Callable[[Episode], None],
 ) -> Iterator[None]:
     """The steps of the actor `name`, whose own configuration is `config`; `person`: who may take over."""
     assert config.steps is not None, "the effective configuration names the steps"
@@ -331,11 +356,12 @@ def _turns(
         penalise=config.reward == "intervention" and not config.task.startswith(GYM),
         help=Help(config.reset, env.name, lambda text: metrics.write("notice", text=text)),
     )
-    return actor.turns(
-        config.steps,
-        on_episode=lambda episode: record_episode(config, metrics, episode, link.steps, link.version, journal),
-        stop=stop,
-    )
+
+    def ended(episode: Episode) -> None:
+        record_episode(config, metrics, episode, link.steps, link.version, journal)
+        on_episode(episode)
+
+    return actor.turns(config.steps, on_step=on_step, on_episode=ended, stop=stop)
 
 
 def _told_late(config: RunConfig, metrics: MetricsWriter, text: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import mujoco
 import numpy as np
 
+from controllers.exceptions import SceneError
 from controllers.interface import Array, Image
 from controllers.twin import loop
 from controllers.twin.arm import TwinArm
@@ -20,6 +22,17 @@ STATE = (
     | _STATE.mjSTATE_MOCAP_POS | _STATE.mjSTATE_MOCAP_QUAT
 )  # fmt: skip
 """What `World.state_vector` holds: time, positions, velocities, the solver's warm start, finger targets, mocap."""
+
+
+@contextmanager
+def _naming(scene: Scene) -> Iterator[None]:
+    """A name that a task's own functions ask for and its scene lacks is told in a sentence. Raises `SceneError`."""
+    try:
+        yield
+    except KeyError as error:
+        said = " ".join(str(error.args[0]).split())
+        what = f"task {scene.name} asks its scene {scene.file} for what it lacks ({said})"
+        raise SceneError(f"{what}: add it there, or correct the task") from error
 
 
 class World:
@@ -46,7 +59,10 @@ class World:
 
     def sim(self) -> Mapping[str, Array]:
         """The scene's own values of `sim/*`."""
-        return {} if self.scene.sim is None else self.scene.sim(self.model, self.data)
+        if self.scene.sim is None:
+            return {}
+        with _naming(self.scene):
+            return self.scene.sim(self.model, self.data)
 
     def render(self, camera: CameraSpec, *, pretty: bool = False) -> Image:
         """Picture (height, width, 3) uint8 of the present state; pretty: with shadows, for people."""
@@ -64,7 +80,8 @@ class World:
         data.mocap_quat[model.body_mocapid[mocap]] = model.body_quat[mocap]
         data.qacc_warmstart[:] = 0.0
         if self.randomise and self.scene.randomise is not None:
-            self.scene.randomise(model, data, np.random.default_rng(seed))
+            with _naming(self.scene):
+                self.scene.randomise(model, data, np.random.default_rng(seed))
         self._refresh()
 
     def teleport_home(self) -> None:

@@ -19,6 +19,10 @@ class ResetConfig:
     speed: float = option(0.25, "of the tool on its way to a start, m/s")
     rehome_every: int = option(0, "episodes between two returns to the home joint angles; 0: only where a reset fails")
     draw: bool = option(True, "the twin draws its scene anew; false: what was moved stays where it is")
+    reverse: bool = option(
+        False, "the task that undoes this one is learnt beside it, and is its reset: success hands over"
+    )
+    reverse_demos: str = option("", "demonstrations of that task, where --demos names a set")
     person: Literal["none", "failure", "always"] = option(
         "none", "when a person is asked to put things right: never, where a reset fails, or before each episode"
     )

@@ -9,12 +9,16 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from controllers import spatial
+from controllers.exceptions import SettingsError
 from controllers.interface import Cell, Pose, Reading
 from robot_rl.resets.base import Outcome
 from robot_rl.resets.motion import Motion
+from tasks.spec import AXES
 
 STARTS = 1
 """Sets the draws of the start pose apart from the scene's of the same seed, or the one would tell the other."""
+TOUCHING = 1e-6
+"""What is not yet outside the workspace, m."""
 OPENING = 3
 """Ticks in which a gripper opens."""
 
@@ -28,6 +32,17 @@ class ScriptedReset(Motion):
 
     draw: bool = True
     outcome = Outcome()
+
+    def __post_init__(self) -> None:
+        """Raise `SettingsError` for starts outside the workspace: the filter would keep the arm from them."""
+        box, start, reach = self.task.workspace, self.task.start.position, self.task.start_noise[:3]
+        beyond = np.maximum(box.low - (start - reach), (start + reach) - box.high)
+        worst = int(beyond.argmax())
+        if beyond[worst] > TOUCHING:
+            raise SettingsError(
+                f"starts of {self.task.name} lie up to {beyond[worst] * 1e3:.0f} mm outside its workspace along "
+                f"{AXES[worst]}: move `start`, lower `start_noise`, or widen the workspace"
+            )
 
     def __call__(self, cell: Cell, seed: int) -> Reading:
         """Run it. Raises `CellTimeout` when the start pose is not reached in `patience` ticks."""

@@ -6,6 +6,7 @@ import pytest
 
 from controllers.exceptions import SceneError
 from controllers.models import arm_model
+from controllers.twin import TwinCell
 from controllers.twin.compose import compose
 from tasks.spec import CameraSpec, GripperSpec
 from tests.controllers.twin.scenes import EMPTY, PEG, PLATE, make_task
@@ -135,3 +136,16 @@ def test_links_touch_the_scene_where_asked_and_never_their_own_arm(tmp_path, nam
     data.qpos[: len(folded)] = folded
     own = {pair for pair in touching(model, data) if not {"wall", "world"} & set(pair)}
     assert own == set()
+
+
+@pytest.mark.parametrize("part", ["sim", "randomise"])
+def test_a_frame_that_a_task_asks_for_and_its_scene_lacks_is_named(tmp_path, part):
+    asks = {
+        "sim": lambda model, data: {"lid": data.site("lid").xpos.copy()},
+        "randomise": lambda model, data, rng: model.body("lid"),
+    }
+    task = make_task(tmp_path, **{part: asks[part]})
+    with pytest.raises(
+        SceneError, match=r"task test asks its scene .*scene.xml for what it lacks \(.*'lid'.*\): add it"
+    ):
+        TwinCell(task).read()

@@ -5,7 +5,7 @@ import pytest
 
 import tasks
 from controllers import spatial
-from controllers.exceptions import ArmLatched, CellTimeout
+from controllers.exceptions import ArmLatched, CellTimeout, SettingsError
 from controllers.interface import Pose, PoseTarget
 from controllers.twin import TwinCell
 from robot_rl.resets.scripted import FreshReset, ScriptedReset
@@ -100,3 +100,10 @@ def test_the_turn_is_drawn_too():
             np.degrees(spatial.log(spatial.multiply(spatial.conjugate(PEG.start.quaternion), pose.quaternion))[2])
         )
     assert 8 < np.abs(turns).max() < 31
+
+
+def test_a_start_outside_the_box_is_refused_with_the_mend():
+    high = replace(PEG, start_noise=np.array([0.05, 0.05, 0.2, 0.5]))
+    sentence = r"starts of peg_insert lie up to \d+ mm outside its workspace along z: move `start`, lower `start_noise`"
+    with pytest.raises(SettingsError, match=sentence):
+        ScriptedReset(high)
