@@ -136,6 +136,8 @@ class TaskSpec:
     start: nominal start pose of the tool; each episode offsets it within `start_noise` (x, y, z m, yaw rad).
     anchor: the taught frame that observed poses are relative to. horizon: steps until truncation.
     ttl: age of a target, s, at which the arm freezes. learner: overrides of the learner's defaults, by field name.
+    reverse: name of the task that undoes this one, if there is one: each begins wherever the other's success ends, and
+    that one's `reverse` is this task.
     """
 
     name: str
@@ -163,6 +165,7 @@ class TaskSpec:
     ttl: float = 0.3
     learner: Mapping[str, Any] = field(default_factory=dict)
     arm: str = "fr3"
+    reverse: str = ""
 
     def on(self, arm: str) -> TaskSpec:
         """This task for another arm: home near the same start pose, gains within what that arm allows.

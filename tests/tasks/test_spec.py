@@ -60,3 +60,11 @@ def test_the_expert_inserts_the_peg_with_another_arm(arm):
         successes += info["success"] and task.verify(env.reading)
     env.close()
     assert successes >= 18
+
+
+def test_a_task_and_its_reverse_undo_each_other():
+    pairs = {name: tasks.load(name).reverse for name in tasks.names() if tasks.load(name).reverse}
+    assert pairs["relocate"] == "relocate_back"
+    for name, back in pairs.items():
+        assert back != name
+        assert pairs.get(back) == name, f"{back} does not name {name} as its reverse"
