@@ -7,7 +7,7 @@ import tasks
 from controllers.interface import GripperState, Pose, PoseTarget
 from controllers.twin import TwinCell
 from robot_rl.envs import make_env
-from robot_rl.envs.reset import ScriptedReset
+from robot_rl.resets.scripted import ScriptedReset
 from tasks.relocate.task import CLEAR, DOWN, INSIDE, LEFT, RIGHT, lies_in
 
 UP = np.array([0.0, 0.0, 1.0])
