@@ -16,6 +16,7 @@ HELPERS = {
     "client_franky",
     "common",
     "driver",
+    "eyes",
     "reflexes",
     "runs",
     "serl_baseline",

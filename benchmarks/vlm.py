@@ -7,7 +7,7 @@ Offline: `reach`, sets that a random, a half-trained and the scripted policy mad
 IQL with the reward that comparisons of pictures taught, with the true one (how far the tool is, at every step), with
 none, and behaviour cloning, all from the state. Online: `pick_cube` from frozen features with comparisons of what the
 run itself reached, beside the task's own reward and a likeness to the goal's pictures (a stand-in for CLIP's score).
-There the service measures what it is sent. Goes on where it stopped.
+There the service measures what it is sent (`benchmarks.eyes`). Goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.chat_service import Manners, Service
 from benchmarks.common import BUILD, Figure, Partial, at_least, main, progress
+from benchmarks.eyes import Eyes
 from benchmarks.runs import learn, robot_rl, success_figures
 from robot_rl.data.beside import Judgement, write_labels
 from robot_rl.data.formats.experience import open_experience
@@ -36,26 +36,6 @@ STEPS, GRADIENTS, PAIRS = 6_000, 5_000, 1_000
 """Of a set: environment steps; gradient steps of IQL; comparisons."""
 ONLINE = ("task", "preference", "likeness")
 ONLINE_STEPS, KEPT = 6_000, 1_500
-Picture = NDArray[np.uint8]
-
-
-def red(picture: Picture) -> NDArray[np.bool_]:
-    """Where a picture is of a strong red."""
-    found: NDArray[np.bool_] = (picture[..., 0] > 100) & (picture[..., 1:] < 100).all(-1)
-    return found
-
-
-def cube_in_the_air(picture: Picture) -> float:
-    """`pick_cube`: how near the red cube is to the gripper, in the wrist's picture, then how high in the front's."""
-    half = picture.shape[0] // 2
-    front, wrist = red(picture[:half]), red(picture[half:])
-    if not wrist.any():
-        return 0.0
-    rows, columns = np.nonzero(wrist)
-    near = 1 - np.hypot(columns.mean() - 62, rows.mean() - 108) / 128
-    held = near > 0.85 and np.ptp(columns) > 45 and front.any()
-    height = (107 - np.nonzero(front)[0].max()) / 20 if held else 0.0
-    return float(max(0.01, near + max(0.0, height)))
 
 
 def recorded(quality: str, teacher: str, quick: bool) -> str:
@@ -136,7 +116,7 @@ def online(reward: str, seed: int, quick: bool) -> dict[str, Any]:
     options = ("--transport", "inprocess", "--obs", "features", "--seed", str(seed), "--steps", str(steps))
     if reward != "preference":
         return learn(run, "pick_cube", *options, "--reward", reward, keep_every=every, episodes=episodes)
-    with Service(MANNERS, cube_in_the_air, seed) as service:
+    with Service(MANNERS, Eyes(), seed) as service:
         compared = (
             "--reward", reward, "--feedback.task", "the gripper holds the red cube in the air",
             "--feedback.model", "looker", "--feedback.endpoint", service.url,
