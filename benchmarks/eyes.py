@@ -27,7 +27,7 @@ LOOKS = BUILD / "eyes.npz"
 
 
 class Eyes:
-    """`eyes(picture)`: m, of the cube's height less its distance from the gripper. error: of that, held out, rms, m."""
+    """`eyes(picture)`: 1 and the cube's height less its distance from the gripper, m. error: of that, held out, rms."""
 
     def __init__(self) -> None:
         self._perception = Perception(crops=1)
@@ -44,7 +44,7 @@ class Eyes:
         """picture: the front camera's above the wrist's, as they are sent."""
         half = picture.shape[0] // 2
         features = self._encoded({"front": picture[:half], "wrist": picture[half:]})
-        return float((self._scaled(features[None]) @ self._weights)[0])
+        return 1.0 + float((self._scaled(features[None]) @ self._weights)[0])
 
     def _encoded(self, images: Mapping[str, Image]) -> NDArray[np.float64]:
         maps = self._perception.encode(images, 0)
