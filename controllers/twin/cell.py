@@ -173,9 +173,13 @@ class TwinCell(ArmCell):
         collide: bool = False,
         limits: ArmLimits | None = None,
     ) -> None:
-        self.plant = Plant(task, randomise=randomise, collide=collide)
+        self.plant = self._make_plant(task, randomise=randomise, collide=collide)
         super().__init__(self.plant, self.plant.arms[0], cameras, limits)
         self.reset_scene(seed)
+
+    def _make_plant(self, task: TaskSpec, *, randomise: bool, collide: bool) -> Plant:
+        """What the cell moves."""
+        return Plant(task, randomise=randomise, collide=collide)
 
     def wait(self) -> Reading:
         """Advance by `period` of simulated time; the reading at its end."""

@@ -1,0 +1,25 @@
+"""The twin's cell in the other engine: the same interface, law, filter, scenes and pictures."""
+
+from __future__ import annotations
+
+from controllers.bullet.plant import BulletPlant
+from controllers.twin.cell import TwinCell
+from tasks.spec import TaskSpec
+
+
+class BulletCell(TwinCell):
+    """As `TwinCell`; contacts are solved by Bullet. Some ten times slower, and reproducible on one machine.
+
+    Raises `SettingsError` where pybullet is not installed, `SceneError` for a scene that has what Bullet has not.
+    """
+
+    plant: BulletPlant
+
+    def _make_plant(self, task: TaskSpec, *, randomise: bool, collide: bool) -> BulletPlant:
+        """collide: arms' links touch nothing here."""
+        return BulletPlant(task, randomise=randomise)
+
+    def advance(self, substeps: int) -> None:
+        """Advance by `substeps` control periods of 1 ms."""
+        self.changed()
+        self.plant.run(self.controller, substeps)
