@@ -295,17 +295,19 @@ def open_cell(
     clock: str = "realtime",
     period: float | None = None,
     cameras: tuple[CameraSpec, ...] = (),
+    randomise: bool = False,
 ) -> Backend:
     """Connect to the cell for `task`, as `fit` gave it. period: of a tick, s, where not the task's own.
 
     cameras: those of the task whose pictures are in each reading; none where other processes deliver them.
+    randomise: each draw of the twin's scene is one of the task's domain, too.
 
     Raises `SettingsError` for what the cell cannot do, with the reason, and what the driver raises.
     """
     check_gains(cell, task)
     if period is not None:
         task = dataclasses.replace(task, period=period)
-    backend = _backend(cell, task, seed, clock, cameras)
+    backend = _backend(cell, task, seed, clock, cameras, randomise)
     try:
         check_abilities(cell, task, backend, clock)
     except SettingsError:
@@ -314,12 +316,19 @@ def open_cell(
     return backend
 
 
-def _backend(cell: CellConfig, task: TaskSpec, seed: int, clock: str, cameras: tuple[CameraSpec, ...]) -> Backend:
+def _backend(
+    cell: CellConfig, task: TaskSpec, seed: int, clock: str, cameras: tuple[CameraSpec, ...], randomise: bool
+) -> Backend:
     if cell.robot != "twin":
+        if randomise:
+            raise SettingsError(
+                f"cell {cell.name} has robot {cell.robot}, whose world nobody draws: randomise the twin."
+            )
         return _seeing(_open_robot(cell, task, seed, clock), cell, task, cameras)
     from controllers.twin import TwinCell
 
-    return TwinCell(task, seed=seed, cameras=cameras, limits=arm_limits(cell))
+    domain = task.domain if randomise else None
+    return TwinCell(task, seed=seed, cameras=cameras, limits=arm_limits(cell), domain=domain)
 
 
 def _open_robot(cell: CellConfig, task: TaskSpec, seed: int, clock: str) -> Backend:

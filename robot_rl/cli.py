@@ -247,7 +247,7 @@ def _check(config: RunConfig, run: RunFolder) -> None:
     check_view(config.rerun)
     if not config.resume:
         refuse_existing(run.path)
-    if config.cell is not None or config.task.startswith(GYM):  # else nothing heavy is imported
+    if config.cell is not None or config.randomise or config.task.startswith(GYM):  # else nothing heavy is imported
         from robot_rl.problem import problem_of
 
         problem_of(config).check(config)

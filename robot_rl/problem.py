@@ -74,7 +74,7 @@ class RobotProblem:
         return self._observer.example()
 
     def check(self, config: RunConfig) -> None:
-        if config.cell is not None:
+        if config.cell is not None or config.randomise:
             check_cell(config)
 
     def facts(self, config: RunConfig) -> dict[str, str]:
