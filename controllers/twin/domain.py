@@ -93,7 +93,7 @@ class Appearance:
             self.move_camera(model.camera(name).id, shift, turn)
 
     def move_camera(self, index: int, shift: Array, turn: Array, zoom: float = 1.0) -> None:
-        """From its file's place by `shift` (3,), m, in its body's axes, and a rotation vector `turn` (3,), rad, in its own.
+        """From its file's place by `shift` (3,), m, in its body's axes; turned by a rotation vector in its own, rad.
 
         zoom: factor of its angle of view.
         """
