@@ -117,7 +117,6 @@ def run_episode(
     """
     observation, info = env.reset(seed=derive(seed, "eval", index))
     frames = FrameStack(stack)
-    frames.begin()
     on_reading(index, env.reading)
     began, total, count, over = info["stamp"], 0.0, 0, False
     while not over:
