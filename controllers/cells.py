@@ -321,9 +321,7 @@ def _backend(
 ) -> Backend:
     if cell.robot != "twin":
         if randomise:
-            raise SettingsError(
-                f"cell {cell.name} has robot {cell.robot}, whose world nobody draws: randomise the twin."
-            )
+            raise SettingsError(f"cell {cell.name} has robot {cell.robot}, whose world nobody draws; use robot twin.")
         return _seeing(_open_robot(cell, task, seed, clock), cell, task, cameras)
     from controllers.twin import TwinCell
 
