@@ -215,7 +215,8 @@ def evaluate_run(
         refuse_policy(policy, problem.example, problem.action_dim, config.learner.stack)
     env = problem.open_env(config, seed=seed, film=not kept)
     view = None if rerun == "none" else View(rerun, run.identity, "" if rerun == SPAWN else "eval")
-    how = {"deterministic": not stochastic, "best": best, "cell": config.cell.name if config.cell else config.robot}
+    cell = config.cell.name if config.cell else config.robot
+    how = {"deterministic": not stochastic, "best": best, "cell": cell, "randomise": config.randomise}
     with MetricsWriter(run.metrics) as metrics:
         try:
             for step, policy in policies.items():

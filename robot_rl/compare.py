@@ -60,7 +60,8 @@ def curve_of(records: Sequence[Record], measure: str, where: str) -> Curve:
     The score is that of the newest deterministic evaluation, else the curve's end. Raises `DataError` without any.
     """
     key = {"success": "success_rate", "return": "mean_return"}[measure]
-    evals = [record for record in records if record["kind"] == "eval" and record.get("deterministic", True)]
+    nominal = [record for record in records if record["kind"] == "eval" and not record.get("randomise")]
+    evals = [record for record in nominal if record.get("deterministic", True)]
     kept = {record["step"]: record[key] for record in evals if "step" in record}
     final = [record[key] for record in evals if "step" not in record]
     if len(kept) > 1:

@@ -57,6 +57,8 @@ def test_a_world_is_drawn_where_it_is_asked_for_alone(run, capsys, monkeypatch):
     printed(capsys, run)
     printed(capsys, run, "--randomise")
     assert [how["randomise"] for how in asked] == [False, True]
+    told = json.loads(run.summary.read_text())["evaluations"]
+    assert [told[name]["randomise"] for name in ("deterministic", "deterministic in drawn worlds")] == [False, True]
 
 
 def test_a_table_for_people(run, capsys):
