@@ -26,6 +26,7 @@ from controllers.settings import build, option, plain, read_yaml, required, sugg
 if TYPE_CHECKING:
     from controllers.interface import Backend
     from controllers.limits import ArmLimits
+    from controllers.twin import TwinCell
     from tasks.spec import CameraSpec, TaskSpec
 
 Robot = Literal["twin", "franka", "ros2_control"]
@@ -295,17 +296,20 @@ def open_cell(
     clock: str = "realtime",
     period: float | None = None,
     cameras: tuple[CameraSpec, ...] = (),
+    randomise: bool = False,
+    engine: str = "mujoco",
 ) -> Backend:
     """Connect to the cell for `task`, as `fit` gave it. period: of a tick, s, where not the task's own.
 
     cameras: those of the task whose pictures are in each reading; none where other processes deliver them.
+    randomise: each draw of the twin's scene is one of the task's domain, too. engine: what moves the twin.
 
     Raises `SettingsError` for what the cell cannot do, with the reason, and what the driver raises.
     """
     check_gains(cell, task)
     if period is not None:
         task = dataclasses.replace(task, period=period)
-    backend = _backend(cell, task, seed, clock, cameras)
+    backend = _backend(cell, task, seed, clock, cameras, randomise, engine)
     try:
         check_abilities(cell, task, backend, clock)
     except SettingsError:
@@ -314,12 +318,32 @@ def open_cell(
     return backend
 
 
-def _backend(cell: CellConfig, task: TaskSpec, seed: int, clock: str, cameras: tuple[CameraSpec, ...]) -> Backend:
+def _backend(
+    cell: CellConfig,
+    task: TaskSpec,
+    seed: int,
+    clock: str,
+    cameras: tuple[CameraSpec, ...],
+    randomise: bool,
+    engine: str,
+) -> Backend:
     if cell.robot != "twin":
+        if randomise:
+            raise SettingsError(f"cell {cell.name} has robot {cell.robot}, whose world nobody draws; use robot twin.")
         return _seeing(_open_robot(cell, task, seed, clock), cell, task, cameras)
+    domain = task.domain if randomise else None
+    return _twin(engine)(task, seed=seed, cameras=cameras, limits=arm_limits(cell), domain=domain)
+
+
+def _twin(engine: str) -> type[TwinCell]:
+    """The class of twins that the engine moves."""
+    if engine == "bullet":
+        from controllers.bullet.cell import BulletCell
+
+        return BulletCell
     from controllers.twin import TwinCell
 
-    return TwinCell(task, seed=seed, cameras=cameras, limits=arm_limits(cell))
+    return TwinCell
 
 
 def _open_robot(cell: CellConfig, task: TaskSpec, seed: int, clock: str) -> Backend:

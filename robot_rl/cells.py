@@ -16,6 +16,7 @@ from controllers.interface import ArmState, GripperState, Reading
 from controllers.settings import build, plain
 from robot_rl.config import LEARNT, SLOW, RunConfig
 from robot_rl.exceptions import ConfigError
+from tasks.domain import Domain
 from tasks.spec import CameraSpec, TaskSpec
 
 if TYPE_CHECKING:
@@ -103,7 +104,16 @@ def open_backend(
     """The run's cell, opened in this process. cameras: in each reading. period: of a tick, s, if not the task's."""
     cell = config.cell or TWIN
     seed = config.seed if seed is None else seed
-    return open_cell(cell, task, seed=seed, clock=config.clock, period=period, cameras=cameras)
+    return open_cell(
+        cell,
+        task,
+        seed=seed,
+        clock=config.clock,
+        period=period,
+        cameras=cameras,
+        randomise=config.randomise,
+        engine=config.engine,
+    )
 
 
 def open_env(
@@ -196,6 +206,8 @@ def check_cell(config: RunConfig) -> None:
     task = task_of(config)
     if config.cell is not None:
         check_gains(config.cell, task)
+    if config.randomise and task.domain == Domain():
+        raise ConfigError(f"randomise is on, but task {task.name} describes no domain; leave it out, or describe one.")
     if config.demos.isdigit() and int(config.demos) > 0:
         refuse_simulated_expert(config, task)
 

@@ -20,16 +20,16 @@ from robot_rl.config import (
     RunConfig,
     devices_of,
     effective,
-    in_cell,
     read_overrides,
     save_config,
     to_yaml,
 )
 from robot_rl.data.commands import add_data
 from robot_rl.disk import disk_errors
+from robot_rl.eval_command import add_eval
 from robot_rl.exceptions import ConfigError, RobotRLError
 from robot_rl.offline import add_offline
-from robot_rl.options import Parser, add_run_options, count, given, parse, seed
+from robot_rl.options import Parser, add_run_options, given, parse
 from robot_rl.perception.command import add_pretrain
 from robot_rl.rewards.classifier.command import add_classifier
 from robot_rl.rewards.preference.command import add_preferences
@@ -87,15 +87,7 @@ def _add_learning(command: Callable[[str, str, Any, str], Parser]) -> None:
     what = "learn from what was recorded, by IQL or behaviour cloning, and evaluate it"
     add_offline(command("offline", "DATASET", lambda options: 0, what))
 
-    part = command("eval", "RUN", evaluate, "evaluate the newest policy of a run on fresh episodes")
-    part.add_argument("run", metavar="RUN", help="run folder")
-    part.add_argument("--episodes", type=count, default=100, metavar="N", help="episodes to run (100)")
-    part.add_argument("--seed", type=seed, default=1, metavar="N", help="seed of the episodes (1)")
-    part.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    part.add_argument("--stochastic", action="store_true", help="sample actions instead of taking the mode")
-    part.add_argument("--best", action="store_true", help="the policy whose training episodes had the best mean return")
-    part.add_argument("--kept", action="store_true", help="each policy kept on the way (learner.keep_every), in turn")
-    add_run_options(part, ("cell", "robot", "clock", "rerun"))
+    add_eval(command("eval", "RUN", lambda options: 0, "evaluate the newest policy of a run on fresh episodes"))
 
     part = command("compare", "RUN...", compare, "compare runs, the seeds of a configuration together, with intervals")
     part.add_argument("runs", metavar="RUN", nargs="+", help="run folders")
@@ -109,7 +101,20 @@ def _add_learning(command: Callable[[str, str, Any, str], Parser]) -> None:
     part.add_argument("--lerobot", type=Path, metavar="DIR", help="write the set as a LeRobotDataset, too")
     add_run_options(
         part,
-        ("cell", "robot", "clock", "obs", "keep_pictures", "reward", "demos", "seed", "run", "teleop_file", "rerun"),
+        (
+            "cell",
+            "robot",
+            "randomise",
+            "clock",
+            "obs",
+            "keep_pictures",
+            "reward",
+            "demos",
+            "seed",
+            "run",
+            "teleop_file",
+            "rerun",
+        ),
     )
 
     what = "look into recorded experience, verify, export, import, merge and trim it"
@@ -250,7 +255,8 @@ def _check(config: RunConfig, run: RunFolder) -> None:
     check_view(config.rerun)
     if not config.resume:
         refuse_existing(run.path)
-    if config.cell is not None or config.task.startswith(GYM) or config.reset.reverse:  # else nothing heavy is imported
+    heavy = config.cell is not None or config.randomise or config.reset.reverse or config.task.startswith(GYM)
+    if heavy:  # else nothing heavy is imported
         from robot_rl.problem import problem_of
 
         problem_of(config).check(config)
@@ -288,32 +294,6 @@ def _resume(options: argparse.Namespace, overrides: dict[str, Any]) -> tuple[Run
     if config.task != options.task:
         raise ConfigError(f"the run {run.path} is of task {config.task}, not {options.task}; name that task instead.")
     return run, config
-
-
-def evaluate(options: argparse.Namespace) -> int:
-    """`robot-rl eval RUN`."""
-    from robot_rl.commands import run_evaluation
-
-    if options.best and options.kept:
-        raise ConfigError("--best is of one policy and --kept of all that were kept; leave one of them out.")
-    run = RunFolder.open(Path(options.run))
-    config = run.config()
-    elsewhere = {key: value for key, value in given(options).items() if key in ("cell", "robot", "clock")}
-    if elsewhere:
-        config = in_cell(config, {"cell": config.cell} | elsewhere)
-    rerun = given(options).get("rerun", "none")
-    check_view(rerun)
-    return run_evaluation(
-        run,
-        config,
-        options.episodes,
-        options.seed,
-        options.stochastic,
-        best=options.best,
-        kept=options.kept,
-        as_json=options.json,
-        rerun=rerun,
-    )
 
 
 def compare(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,8 @@ from tasks.spec import TaskSpec
 if TYPE_CHECKING:
     from robot_rl.actor import Episode
     from robot_rl.envs.environment import Environment, Look
-    from robot_rl.evaluate import Act
+    from robot_rl.evaluate import Act, Evaluation
+    from robot_rl.perturb import Perturbation
 
 INTERRUPTED = 130
 FILMED = 5
@@ -188,29 +189,6 @@ def describe(config: RunConfig, run: RunFolder) -> None:
     print("nothing was started or written: this is a dry run")
 
 
-def run_evaluation(
-    run: RunFolder,
-    config: RunConfig,
-    episodes: int,
-    seed: int,
-    stochastic: bool,
-    *,
-    best: bool = False,
-    kept: bool = False,
-    as_json: bool = False,
-    rerun: str = "none",
-) -> int:
-    """`evaluate_run`, and tell of it."""
-    how = {"best": best, "kept": kept, "rerun": rerun}
-    results = evaluate_run(run, config, episodes, seed, stochastic, **how)  # type: ignore[arg-type]
-    summary = write_report(run)
-    if as_json:
-        print(json.dumps({"kept": results} if kept else results[0]))
-    else:
-        print_report(run, summary, Console())
-    return 0
-
-
 def evaluate_run(
     run: RunFolder,
     config: RunConfig,
@@ -221,11 +199,13 @@ def evaluate_run(
     best: bool = False,
     kept: bool = False,
     rerun: str = "none",
+    perturb: Sequence[Perturbation] = (),
 ) -> list[dict[str, Any]]:
     """Evaluate the run's newest policy in this process, and film the first episodes.
 
     config: the run's, perhaps in another cell. best: the policy of the best checkpoint instead. kept: each policy
     that was kept on the way instead, on the same episodes, without a film. rerun: as `--rerun` has it.
+    perturb: the same episodes are run again under each of these, and told of under `perturbed`.
     """
     from robot_rl.evaluate import policy_act
     from robot_rl.nets.compile import enable_compile_cache
@@ -241,20 +221,56 @@ def evaluate_run(
         refuse_policy(policy, problem.example, problem.action_dim, config.learner.stack)
     env = problem.open_env(config, seed=seed, film=not kept)
     view = None if rerun == "none" else View(rerun, run.identity, "" if rerun == SPAWN else "eval")
-    try:
-        with MetricsWriter(run.metrics) as metrics:
+    cell = config.cell.name if config.cell else config.robot
+    how = {"deterministic": not stochastic, "best": best, "cell": cell, "randomise": config.randomise}
+    how |= {"engine": config.engine}
+    with MetricsWriter(run.metrics) as metrics:
+        try:
             for step, policy in policies.items():
                 act = policy_act(policy, seed, stochastic)
                 stack = config.learner.stack
-                result, film = _evaluate(env, act, episodes, seed, run, metrics, stack, film=not kept, view=view)
-                result |= {} if step is None else {"step": step}
-                cell = config.cell.name if config.cell else config.robot
-                metrics.write("eval", **result, deterministic=not stochastic, best=best, cell=cell)
+                nominal, film = _evaluate(env, act, episodes, seed, run, metrics, stack, film=not kept, view=view)
+                result = nominal.summary() | {"engine": config.engine} | ({} if step is None else {"step": step})
+                metrics.write("eval", **result, **how)
                 results.append(result)
                 _film(env, film, run.video)
-    finally:
-        env.close()
+        finally:
+            env.close()
+        if perturb:
+            results[0]["perturbed"] = _perturbed(config, run, metrics, perturb, act, nominal, how)
     return results
+
+
+def _perturbed(
+    config: RunConfig,
+    run: RunFolder,
+    metrics: MetricsWriter,
+    kinds: Sequence[Perturbation],
+    act: Act,
+    nominal: Evaluation,
+    how: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Of each kind what its evaluation gave, or why there is none."""
+    from robot_rl.cells import open_env, task_of
+    from robot_rl.perturb import evaluate_perturbed
+
+    task, found, total = task_of(config), {}, len(nominal.episodes)
+    for kind in kinds:
+        if why := kind.why_not(task, config.obs):
+            found[kind.name] = {"not_applicable": why}
+            continue
+        with LiveView(MetricsFollower(run.metrics), f"{task.name}, {kind.name}  {run.path}"):
+            result = evaluate_perturbed(
+                kind,
+                lambda: open_env(config, seed=nominal.seed),
+                act,
+                nominal,
+                stack=config.learner.stack,
+                on_episode=lambda one: metrics.write("phase", name="eval", done=one.index + 1, total=total),
+            )
+        found[kind.name] = result.summary()
+        metrics.write("perturbed", **found[kind.name], **how)
+    return found
 
 
 def _evaluate(
@@ -267,8 +283,8 @@ def _evaluate(
     stack: int,
     film: bool,
     view: View | None,
-) -> tuple[dict[str, Any], list[Look]]:
-    """The evaluation's summary, and of the first `FILMED` episodes what shows them, where that is wanted."""
+) -> tuple[Evaluation, list[Look]]:
+    """The evaluation, and of the first `FILMED` episodes what shows them, where that is wanted."""
     from robot_rl.evaluate import evaluate
 
     looks: list[Look] = []
@@ -296,7 +312,7 @@ def _evaluate(
     tell(0)
     with LiveView(MetricsFollower(run.metrics), f"{env.name}  {run.path}"):
         result = evaluate(env, act, episodes, seed, stack=stack, on_episode=on_episode, on_reading=remember)
-    return result.summary(), looks
+    return result, looks
 
 
 def _film(env: Environment, looks: list[Look], path: Path) -> None:

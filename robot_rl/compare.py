@@ -54,13 +54,19 @@ def measure_of(records: Sequence[Record]) -> str:
     return "success" if told else "return"
 
 
+def _elsewhere(record: Record) -> bool:
+    """Whether an evaluation was in other worlds than a run trains in."""
+    return bool(record.get("randomise")) or record.get("engine", "mujoco") != "mujoco"
+
+
 def curve_of(records: Sequence[Record], measure: str, where: str) -> Curve:
     """A run's curve: of its kept policies' evaluations where there are two or more, else of its training episodes.
 
     The score is that of the newest deterministic evaluation, else the curve's end. Raises `DataError` without any.
     """
     key = {"success": "success_rate", "return": "mean_return"}[measure]
-    evals = [record for record in records if record["kind"] == "eval" and record.get("deterministic", True)]
+    nominal = [record for record in records if record["kind"] == "eval" and not _elsewhere(record)]
+    evals = [record for record in nominal if record.get("deterministic", True)]
     kept = {record["step"]: record[key] for record in evals if "step" in record}
     final = [record[key] for record in evals if "step" not in record]
     if len(kept) > 1:

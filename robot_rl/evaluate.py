@@ -71,6 +71,10 @@ def wilson(successes: int, count: int) -> tuple[float, float]:
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
+OnReading = Callable[[int, Any], None]
+"""Sees every reading with its episode's index."""
+
+
 def evaluate(
     env: Environment,
     act: Act,
@@ -79,36 +83,50 @@ def evaluate(
     *,
     stack: int = 1,
     on_episode: Callable[[Episode], None] = lambda episode: None,
-    on_reading: Callable[[int, Any], None] = lambda episode, reading: None,
+    on_reading: OnReading = lambda episode, reading: None,
 ) -> Evaluation:
     """Run `episodes` episodes whose scenes and starts are drawn by `seed`; stops early when the arm latches.
 
-    A success counts only where the environment agrees that it is a true one, as a twin can tell.
-
-    stack: how many successive observations `act` sees at once.
-    on_reading sees every reading with its episode's index, for videos.
+    stack: how many successive observations `act` sees at once. on_reading: for videos.
     """
     done: list[Episode] = []
     step = false = 0
-    frames = FrameStack(stack)
     for index in range(episodes):
-        observation, info = env.reset(seed=derive(seed, "eval", index))
-        frames.begin()
-        on_reading(index, env.reading)
-        began, total, count, over = info["stamp"], 0.0, 0, False
-        while not over:
-            observation, reward, terminated, truncated, info = env.step(act(frames(observation), env.reading, step))
-            on_reading(index, env.reading)
-            total, count, step, over = total + reward, count + 1, step + 1, terminated or truncated
-        fault = info.get("fault", "")
-        cheated = bool(info["success"]) and not env.verified()
-        false += cheated
-        success = False if cheated else info["success"]
-        done.append(Episode(index, count, total, success, info["stamp"] - began, 0, fault))
-        on_episode(done[-1])
-        if fault:
+        episode, cheated = run_episode(env, act, index, seed, step, stack=stack, on_reading=on_reading)
+        done.append(episode)
+        step, false = step + episode.steps, false + cheated
+        on_episode(episode)
+        if episode.fault:
             break
     return Evaluation(env.name, seed, done, false)
+
+
+def run_episode(
+    env: Environment,
+    act: Act,
+    index: int,
+    seed: int,
+    step: int,
+    *,
+    stack: int = 1,
+    on_reading: OnReading = lambda episode, reading: None,
+) -> tuple[Episode, bool]:
+    """Episode `index` of an evaluation that has made `step` steps; and whether it cheated.
+
+    A success counts only where the environment agrees that it is a true one, as a twin can tell.
+    """
+    observation, info = env.reset(seed=derive(seed, "eval", index))
+    frames = FrameStack(stack)
+    on_reading(index, env.reading)
+    began, total, count, over = info["stamp"], 0.0, 0, False
+    while not over:
+        action = act(frames(observation), env.reading, step + count)
+        observation, reward, terminated, truncated, info = env.step(action)
+        on_reading(index, env.reading)
+        total, count, over = total + reward, count + 1, terminated or truncated
+    cheated = bool(info["success"]) and not env.verified()
+    success = False if cheated else info["success"]
+    return Episode(index, count, total, success, info["stamp"] - began, 0, info.get("fault", "")), cheated
 
 
 def policy_act(policy: Policy, seed: int, stochastic: bool = False) -> Act:

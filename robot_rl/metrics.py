@@ -14,6 +14,7 @@ Every record has `kind` and `time` (s, Unix). The kinds, and their other keys:
              refused: updates that this learner refused so far; utd, blocks_due: `Learner.pacing`;
              and the learner's own numbers (critic_loss, temperature, ...)
     eval     successes, episodes, deterministic, ... as `robot-rl eval` prints them
+    perturbed  the same under the perturbation of that name, and how many recovered (`robot_rl.perturb`)
     node     name; event: started | died | restarted | stopped; detail: its last words
     operator paused, stopping: what an operator asked for; text: how things are, in a word
     notice   text: a sentence that a person should read

@@ -75,7 +75,7 @@ class RobotProblem:
         return self._observer.example()
 
     def check(self, config: RunConfig) -> None:
-        if config.cell is not None:
+        if config.cell is not None or config.randomise:
             check_cell(config)
         if config.reset.reverse:
             from robot_rl.pair import check_pair

@@ -29,8 +29,8 @@ def summarise(config: RunConfig, records: Sequence[Record]) -> dict[str, Any]:
     train_wall_s: from the first step of training to the last record, over all resumes. robot_s: of all episodes;
     reset_s: of all resets. resets_retried: those that took more than one attempt.
     intervened_shares: part of the steps that somebody else acted in, in each fifth of the run; None: no episode ended
-    there. evaluations: the newest of each kind (`deterministic` or `stochastic`), as `robot-rl eval --json` prints it;
-    those of policies kept on the way are left to `robot-rl compare`.
+    there. evaluations: the newest of each kind (`deterministic`, `stochastic`; and each `in drawn worlds`), as
+    `robot-rl eval --json` prints it; those of policies kept on the way are left to `robot-rl compare`.
     """
     episodes = [record for record in records if record["kind"] == "episode"]
     updates = [record for record in records if record["kind"] == "update"]
@@ -119,6 +119,8 @@ def _evaluations(records: Sequence[Record]) -> dict[str, Any]:
     for record in records:
         if record["kind"] == "eval" and "step" not in record:
             name = "deterministic" if record.get("deterministic", True) else "stochastic"
+            name += " in drawn worlds" if record.get("randomise") else ""
+            name += f" in {record['engine']}" if record.get("engine", "mujoco") != "mujoco" else ""
             newest[name] = {key: value for key, value in record.items() if key not in ("kind", "time")}
     return newest
 

@@ -33,6 +33,8 @@ class RunConfig:
     clock: Literal["lockstep", "realtime"] = option(
         "lockstep", "lockstep: reproducible, as fast as the machine; realtime: wall clock"
     )
+    engine: Literal["mujoco", "bullet"] = option("mujoco", "what moves the twin: bullet solves its contacts otherwise")
+    randomise: bool = option(False, "each episode in the twin draws the task's domain: friction, masses, lights, ...")
     agent: Literal["rlpd", "sac", "bc", "dagger", "hg_dagger", "iql"] = option("rlpd", "the learning algorithm")
     obs: Literal["state", "pixels", "features"] = option(
         "state", "what the policy sees; features: pictures through a frozen backbone"

@@ -58,10 +58,24 @@ def validate(config: RunConfig) -> None:
     check_range("goal_frames", config.goal_frames, 1, 1000)
     check_range("reward_frames", config.reward_frames, 1, 100)
     _validate_actors(config)
+    _validate_domain(config)
     if not config.demos.isdigit() and not Path(config.demos).exists():
         raise ConfigError(f"demos is {config.demos!r}, which is neither a number nor a path that exists.")
     _validate_imported(config)
     _validate_people(config)
+
+
+def _validate_domain(config: RunConfig) -> None:
+    """Refuse to draw what nobody can. Raises `ConfigError`."""
+    if config.engine != "mujoco" and (config.robot != "twin" or config.task.startswith(GYM)):
+        where = config.task if config.task.startswith(GYM) else f"robot {config.robot}"
+        raise ConfigError(f"engine is {config.engine}, which moves the twin, and this is {where}; leave it out.")
+    if config.randomise and config.engine != "mujoco":
+        raise ConfigError(f"randomise is on, but engine is {config.engine}, which draws no domain; leave one out.")
+    if config.randomise and config.task.startswith(GYM):
+        raise ConfigError(f"randomise is on, but task {config.task} describes no domain; leave it out.")
+    if config.randomise and config.robot != "twin":
+        raise ConfigError(f"randomise is on, but robot is {config.robot}, whose world nobody draws; give --robot twin.")
 
 
 def _validate_classifier(config: RunConfig) -> None:

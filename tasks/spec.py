@@ -15,6 +15,7 @@ import numpy as np
 from controllers.interface import Array, Pose, Reading
 from controllers.kinematics import Kinematics
 from controllers.models import arm_model
+from tasks.domain import Domain
 
 if TYPE_CHECKING:
     import mujoco
@@ -135,7 +136,9 @@ class TaskSpec:
     name in `controllers.models`; `on` moves the task to another. home: joint angles (n,) of that arm near `start`.
     start: nominal start pose of the tool; each episode offsets it within `start_noise` (x, y, z m, yaw rad).
     anchor: the taught frame that observed poses are relative to. horizon: steps until truncation.
-    ttl: age of a target, s, at which the arm freezes. learner: overrides of the learner's defaults, by field name.
+    ttl: age of a target, s, at which the arm freezes. domain: what else an episode may draw, where a run asks for it.
+    goal: the scene's body that success depends on, mocap or on a free joint, which evaluation may move.
+    learner: overrides of the learner's defaults, by field name.
     reverse: name of the task that undoes this one, if there is one: each begins wherever the other's success ends, and
     that one's `reverse` is this task.
     """
@@ -163,6 +166,8 @@ class TaskSpec:
     steps: int = 4000
     period: float = 0.1
     ttl: float = 0.3
+    domain: Domain = field(default_factory=Domain)
+    goal: str = ""
     learner: Mapping[str, Any] = field(default_factory=dict)
     arm: str = "fr3"
     reverse: str = ""

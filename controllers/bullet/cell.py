@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from controllers.bullet.plant import BulletPlant
+from controllers.exceptions import SettingsError
 from controllers.twin.cell import TwinCell
+from tasks.domain import Domain
 from tasks.spec import TaskSpec
 
 
@@ -15,11 +17,14 @@ class BulletCell(TwinCell):
 
     plant: BulletPlant
 
-    def _make_plant(self, task: TaskSpec, *, randomise: bool, collide: bool) -> BulletPlant:
+    def _make_plant(self, task: TaskSpec, *, randomise: bool, collide: bool, domain: Domain | None) -> BulletPlant:
         """collide: arms' links touch nothing here."""
+        if domain is not None:
+            raise SettingsError("engine is bullet, which draws no domain: leave --randomise out, or use mujoco")
         return BulletPlant(task, randomise=randomise)
 
     def advance(self, substeps: int) -> None:
         """Advance by `substeps` control periods of 1 ms."""
         self.changed()
-        self.plant.run(self.controller, substeps)
+        for stretch in self.agenda.stretches(substeps):
+            self.plant.run(self.controller, stretch)

@@ -1,7 +1,7 @@
 """A task's robot and scene in Bullet, with MuJoCo's model of it as a mirror that never steps.
 
-Bullet moves bodies and solves contacts. The mirror takes over where they are after each step, and says what follows from
-that: kinematics, mass matrix, Coriolis forces, springs, dampers and motors of the joints, `sim/*`, pictures.
+Bullet moves bodies and solves contacts. The mirror takes over where they are after each step, and says what follows
+from that: kinematics, mass matrix, Coriolis forces, springs, dampers and motors of the joints, `sim/*`, pictures.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def load_bullet() -> ModuleType:
     try:
         return importlib.import_module("pybullet")
     except ModuleNotFoundError as error:
-        raise SettingsError("engine is bullet, but pybullet is not installed: pip install 'robot_rl[bullet]'") from error
+        raise SettingsError(
+            "engine is bullet, but pybullet is not installed: pip install 'robot_rl[bullet]'"
+        ) from error
 
 
 class BulletPlant(Plant):
@@ -66,7 +68,7 @@ class BulletPlant(Plant):
             for _ in range(SUBSTEPS):
                 mujoco.mj_fwdActuation(self.model, data)
                 forces = data.qfrc_passive + data.qfrc_actuator
-                forces[v.first : v.first + len(v.tau)] += v.tau
+                forces[v.first : v.first + len(v.tau)] += v.tau + v.arm_jacobian.T @ v.external
                 for part in self._moving:
                     part.push(forces)
                 self._bullet.stepSimulation(physicsClientId=self._client)
@@ -113,7 +115,7 @@ class BulletPlant(Plant):
     def _feel(self) -> None:
         """Wrench on the tool: the sum of the contacts of the hand and what hangs on it, low-passed as the twin's."""
         v = self.views
-        v.raw[:] = 0.0
+        v.raw[:] = v.external
         for contact in self._bullet.getContactPoints(bodyA=self._arm, physicsClientId=self._client):
             at, normal = np.array(contact[5]), np.array(contact[7])
             force = contact[9] * normal + contact[10] * np.array(contact[11]) + contact[12] * np.array(contact[13])

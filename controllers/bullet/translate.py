@@ -163,11 +163,9 @@ class Translator:
             turn = _xyzw(model.body_iquat[body]) if body >= 0 else _xyzw(np.array([1.0, 0, 0, 0]))
             axis = _rotate(turn * [-1, -1, -1, 1], model.jnt_axis[joint])
             inertia = inertia + model.dof_armature[model.jnt_dofadr[joint]] * axis**2
-        if body > WORLD and (link >= 0 or self._is_free(body)):
+        if (body > WORLD and (link >= 0 or self._is_free(body))) or link >= 0:
             settings |= {"localInertiaDiagonal": inertia.tolist()}
-        elif link >= 0:
-            settings |= {"localInertiaDiagonal": inertia.tolist()}
-        geoms = [] if body < 0 else [geom for geom in self._geoms(body)]
+        geoms = [] if body < 0 else list(self._geoms(body))
         if geoms:
             # Bullet multiplies the two sides' friction, where MuJoCo takes the larger one
             friction = float(np.sqrt(max(model.geom_friction[geom, 0] for geom in geoms)))

@@ -88,6 +88,10 @@ class TwinArm:
         """(6,) environment on tool at the tool point, N and Nm, as the arm's own estimate; not tared."""
         return self.views.wrench.copy()
 
+    def push(self, wrench: Array) -> None:
+        """Somebody pushes the tool, at the tool point, with (6,) N and Nm in base axes, until told otherwise."""
+        self.views.external[:] = wrench
+
     @property
     def peak_force(self) -> float:
         """The largest unfiltered force on the tool since `clear_peak`, N."""
@@ -126,8 +130,8 @@ class TwinArm:
             self._data.qpos[self._finger_places] = self._data.ctrl[self._actuators]
 
     def settle(self) -> None:
-        """The arm has jumped: no wrench, and the torque that holds it."""
-        for array in (self.views.raw, self.views.wrench, self.views.peak):
+        """The arm has jumped: nobody pushes, no wrench, and the torque that holds it."""
+        for array in (self.views.external, self.views.raw, self.views.wrench, self.views.peak):
             array[:] = 0.0
         self.views.tau[:] = self.views.arm_bias
 

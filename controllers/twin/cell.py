@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import mujoco
 import numpy as np
 
 from controllers.controller import Controller
-from controllers.exceptions import CommandRejected
+from controllers.exceptions import ArmLatched, CommandRejected
 from controllers.interface import Abilities, ArmState, Array, Health, Image, PoseTarget, Reading
 from controllers.limits import ArmLimits
 from controllers.twin import loop
+from controllers.twin.agenda import Agenda, Event
 from controllers.twin.arm import TwinArm
 from controllers.twin.description import robot_description
 from controllers.twin.plant import Plant
 from controllers.twin.world import World
+from tasks.domain import Domain, Drawn
 from tasks.spec import CameraSpec, TaskSpec
 
 DEGREES = 6
 """Of freedom of a pose: an arm with more joints can seek a posture besides."""
+TARGET, DISTURBANCE = "target", "disturbance"
+"""Kinds of what is on a cell's agenda."""
 
 
 class ArmCell:
     """One arm of a world, its controller and its cameras: all of a `Backend` but time, which the world's owner has.
 
-    limits: of this cell, at most the arm's maker's.
+    limits: of this cell, at most the arm's maker's. agenda: what happens between the control periods to come.
     """
 
     def __init__(
@@ -49,11 +54,13 @@ class ArmCell:
         self._substeps = round(self.period / self.model.opt.timestep)
         self._tare = np.zeros(6)
         self._reading: Reading | None = None
+        self.agenda = Agenda()
         self.settle()
 
     def acquire(self, owner: str) -> None:
-        """Hand the arm to `owner`; the reference is re-seeded at the measured pose."""
+        """Hand the arm to `owner`; the reference is re-seeded at the measured pose. Targets under way are lost."""
         self.changed()
+        self.agenda.forget(TARGET)
         self.controller.acquire(owner)
 
     def command(self, target: PoseTarget, gripper_width: float | None = None) -> None:
@@ -80,11 +87,13 @@ class ArmCell:
     def stop(self, reason: str = "stop requested") -> None:
         """Latch: the arm holds compliantly until `recover`."""
         self.changed()
+        self.agenda.forget(TARGET)
         self.controller.stop(reason)
 
     def recover(self) -> None:
         """Clear the latch; the reference is re-seeded at the measured pose."""
         self.changed()
+        self.agenda.forget(TARGET)
         self.controller.recover()
 
     def health(self) -> Health:
@@ -123,27 +132,28 @@ class ArmCell:
         self._reading = None
 
     def settle(self) -> None:
-        """The arm has jumped: a controller that starts at rest from here."""
+        """The arm has jumped: a controller that starts at rest from here, and nothing to come."""
         self.changed()
+        self.agenda = Agenda()
         self._tare = np.zeros(6)
         self.controller.arrays.sent[:] = self.arm.tau
         pose = self.arm.pose
         self.controller.seed(pose.position, pose.quaternion)
 
     def _measure(self) -> Reading:
-        arm = self.arm
+        arm, step = self.arm, round(self.time / self.model.opt.timestep)
         state = ArmState(
             q=arm.q,
             dq=arm.dq,
             tau=arm.tau,
             pose=arm.pose,
             twist=arm.twist,
-            wrench=arm.wrench - self._tare,
+            wrench=self.world.drawn.measured(arm.wrench - self._tare, step),
             reference=self.controller.reference,
             stamp=self.time,
         )
         return Reading(
-            tick=round(self.time / self.model.opt.timestep) // self._substeps,
+            tick=step // self._substeps,
             stamp=self.time,
             arm=state,
             gripper=arm.gripper(),
@@ -159,7 +169,7 @@ class TwinCell(ArmCell):
 
     The same seed and the same calls give bit-identical readings. `cameras` are rendered into each reading;
     without any, OpenGL is never loaded. randomise: False leaves the scene as its file has it. sim's `peak_force` (N):
-    the largest unfiltered force on the tool in the tick. collide: see `compose`.
+    the largest unfiltered force on the tool in the tick. collide: see `compose`. domain: see `World`.
     Raises `SceneError`; `RenderingError` at the first picture.
     """
 
@@ -172,14 +182,26 @@ class TwinCell(ArmCell):
         randomise: bool = True,
         collide: bool = False,
         limits: ArmLimits | None = None,
+        domain: Domain | None = None,
     ) -> None:
-        self.plant = self._make_plant(task, randomise=randomise, collide=collide)
+        self.plant = self._make_plant(task, randomise=randomise, collide=collide, domain=domain)
         super().__init__(self.plant, self.plant.arms[0], cameras, limits)
         self.reset_scene(seed)
 
-    def _make_plant(self, task: TaskSpec, *, randomise: bool, collide: bool) -> Plant:
+    def _make_plant(self, task: TaskSpec, *, randomise: bool, collide: bool, domain: Domain | None) -> Plant:
         """What the cell moves."""
-        return Plant(task, randomise=randomise, collide=collide)
+        return Plant(task, randomise=randomise, collide=collide, domain=domain)
+
+    def command(self, target: PoseTarget, gripper_width: float | None = None) -> None:
+        """As any cell's; with a latency it arrives that much later at the same filter, and is stale counted from then.
+
+        What is refused there is counted (`health`), and nobody is told: whoever sent it has gone on.
+        """
+        periods = round(self.plant.drawn.latency / self.model.opt.timestep)
+        if periods == 0 or self.controller.state == "latched":
+            super().command(target, gripper_width)
+        else:
+            self.agenda.add(periods, TARGET, lambda: self._arrive(target, gripper_width))
 
     def wait(self) -> Reading:
         """Advance by `period` of simulated time; the reading at its end."""
@@ -201,7 +223,36 @@ class TwinCell(ArmCell):
     def advance(self, substeps: int) -> None:
         """Advance by `substeps` control periods of 1 ms, for callers that read within a tick."""
         self.changed()
-        loop.run(self.arm.views, self.controller.arrays, substeps)
+        for stretch in self.agenda.stretches(substeps):
+            loop.run(self.arm.views, self.controller.arrays, stretch)
+
+    def vary(self, drawn: Drawn) -> None:
+        """Make scene, lights, cameras, latency and measurement as `drawn` says, until the next draw or call."""
+        self.changed()
+        self.plant.vary(drawn)
+
+    def push(self, force: Array, seconds: float) -> None:
+        """Somebody pushes the tool, at the tool point, with (3,) N in base axes from now on, for so long."""
+        self.arm.push(np.append(force, np.zeros(3)))
+        self._disturb(seconds, lambda: self.arm.push(np.zeros(6)))
+
+    def shift(self, body: str, by: Array, seconds: float) -> None:
+        """Somebody moves a body of the scene by (3,), m, within that time, at a steady speed."""
+        periods = max(1, round(seconds / self.model.opt.timestep))
+        for period in range(periods):
+            self._disturb(period * self.model.opt.timestep, lambda: self.plant.shift_body(body, by / periods))
+
+    def undisturb(self) -> None:
+        """Nobody pushes or moves anything any more; what was moved stays where it is."""
+        self.agenda.forget(DISTURBANCE)
+        self.arm.push(np.zeros(6))
+
+    def _arrive(self, target: PoseTarget, gripper_width: float | None) -> None:
+        with contextlib.suppress(CommandRejected, ArmLatched):
+            super().command(target, gripper_width)
+
+    def _disturb(self, seconds: float, event: Event) -> None:
+        self.agenda.add(round(seconds / self.model.opt.timestep), DISTURBANCE, event)
 
     def teleport_home(self) -> None:
         """Put the arm at the task's home at rest, with the reference there and all targets forgotten."""

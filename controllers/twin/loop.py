@@ -48,6 +48,7 @@ class Views(NamedTuple):
     base_position (3,), base_turn (4,) xyzw: the world from the arm's base; base_matrix (3, 3): the base in the world.
     jacobian, mass: of all nv, in the world. arm_jacobian (6, n), arm_mass (n, n), arm_bias (n,): of the arm.
     position (3,), quaternion (4,): the tool, xyzw.
+    external (6,): wrench of somebody outside on the tool, at the tool point, base axes, N and Nm.
     raw, wrench (6,): environment on tool at the tool point, base axes, N and Nm, before and after the filter.
     peak (1,): largest force since it was last zeroed, N. share (1,): of the filter's step.
     root: id of the arm's first body; load (3,): what carries all that hangs on it, in world, N; weight (n,): the same
@@ -81,6 +82,7 @@ class Views(NamedTuple):
     position: Array
     quaternion: Array
     tau: Array
+    external: Array
     raw: Array
     wrench: Array
     peak: Array
@@ -130,6 +132,7 @@ def views(model: mujoco.MjModel, data: mujoco.MjData, mount: Mount) -> Views:
         position=np.zeros(3),
         quaternion=np.zeros(4),
         tau=np.zeros(n),
+        external=np.zeros(6),
         raw=np.zeros(6),
         wrench=np.zeros(6),
         peak=np.zeros(1),
@@ -182,17 +185,21 @@ def see_from_base(v: Views) -> None:
 
 @njit(cache=True)
 def feel(v: Views) -> None:
-    """Wrench of the environment on the tool, from the constraint forces that `mj_step2` has found."""
-    n, touched, felt = v.q.shape[0], 0.0, 0.0
+    """Wrench of the environment on the tool, from the constraint forces that `mj_step2` has found, and who pushes."""
+    n, touched, pushed, felt = v.q.shape[0], 0.0, 0.0, 0.0
     for i in range(n):
         touched += abs(v.constraint[i])
     for i in range(6):
         v.raw[i] = 0.0
+        pushed += abs(v.external[i])
         felt += abs(v.wrench[i])
     if touched > 0.0:
         _project(v)
+    if touched + pushed > 0.0:
+        for i in range(6):
+            v.raw[i] += v.external[i]
         v.peak[0] = max(v.peak[0], np.sqrt(v.raw[0] ** 2 + v.raw[1] ** 2 + v.raw[2] ** 2))
-    share = v.share[0] if touched + felt > FORGOTTEN else 1.0
+    share = v.share[0] if touched + pushed + felt > FORGOTTEN else 1.0
     for i in range(6):
         v.wrench[i] += share * (v.raw[i] - v.wrench[i])
 
@@ -220,6 +227,16 @@ def refresh(v: Views) -> None:
 
 
 @njit(cache=True)
+def _drive(v: Views) -> None:
+    """Hand this period's torques to the simulation, with those of whoever pushes the tool."""
+    for j in range(v.q.shape[0]):
+        v.force[j] = v.tau[j]
+        for k in range(6):
+            if v.external[k] != 0.0:
+                v.force[j] += v.arm_jacobian[k, j] * v.external[k]
+
+
+@njit(cache=True)
 def run(v: Views, control: Record, substeps: int) -> None:
     """Advance `substeps` control periods of an arm that stands on the world's origin.
 
@@ -227,8 +244,7 @@ def run(v: Views, control: Record, substeps: int) -> None:
     """
     for _ in range(substeps):
         tick(control, v.arm_jacobian, v.arm_mass, v.q, v.dq, v.arm_bias, v.position, v.quaternion, v.tau)
-        for j in range(v.q.shape[0]):
-            v.force[j] = v.tau[j]
+        _drive(v)
         _step2(v.model, v.data)
         feel(v)
         _step1(v.model, v.data)
@@ -239,8 +255,7 @@ def run(v: Views, control: Record, substeps: int) -> None:
 def _act(v: Views, control: Record) -> None:
     """The law's torques for this period."""
     tick(control, v.arm_jacobian, v.arm_mass, v.q, v.dq, v.arm_bias, v.position, v.quaternion, v.tau)
-    for j in range(v.q.shape[0]):
-        v.force[j] = v.tau[j]
+    _drive(v)
 
 
 @njit(cache=True)
@@ -281,7 +296,7 @@ def push(v: Views, torque: Array) -> None:
     weigh(v)
     for j in range(v.q.shape[0]):
         v.tau[j] = torque[j] + v.weight[j]
-        v.force[j] = v.tau[j]
+    _drive(v)
     _step2(v.model, v.data)
     feel(v)
     _step1(v.model, v.data)

@@ -8,6 +8,7 @@ from controllers.interface import Array, GripperState, Pose
 from controllers.twin import loop
 from controllers.twin.compose import Mount, Scene
 from controllers.twin.world import World
+from tasks.domain import Domain
 from tasks.spec import TaskSpec
 
 
@@ -18,8 +19,10 @@ class Plant(World):
     bit-identical results. What is measured: see `TwinArm`.
     """
 
-    def __init__(self, task: TaskSpec, *, randomise: bool = True, collide: bool = False) -> None:
-        super().__init__(Scene.of(task), (Mount(task),), randomise=randomise, collide=collide)
+    def __init__(
+        self, task: TaskSpec, *, randomise: bool = True, collide: bool = False, domain: Domain | None = None
+    ) -> None:
+        super().__init__(Scene.of(task), (Mount(task),), randomise=randomise, collide=collide, domain=domain)
         self.task, self.arm = task, self.mounts[0].arm
 
     def push(self, torque: Array) -> None:

@@ -102,6 +102,7 @@ class Stage:
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:
+        model.opt.enableflags &= ~int(mujoco.mjtEnableBit.mjENBL_SLEEP)  # else fixed cameras and lights stay for ever
         self._model, self._data = model, mujoco.MjData(model)
         self._renderers: dict[bool, Renderer] = {}
 

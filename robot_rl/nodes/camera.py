@@ -41,7 +41,8 @@ class CameraNode:
         if camera not in known:
             raise ConfigError(f"task {host.task.name} has no camera {camera!r}; it has {', '.join(known)}.")
         self._host, self._spec = host, known[camera]
-        self._twin = TwinCell(host.task, randomise=False)
+        domain = host.task.domain if host.config.randomise else None  # the state says what was drawn of it
+        self._twin = TwinCell(host.task, randomise=False, domain=domain)
         self._opening = float(np.deg2rad(self._twin.model.camera(camera).fovy[0]))
         self._feed = host.listener.subscribe(JointState, STATE_TOPIC, STATE if host.lockstep else SENSOR)
         self._images = host.node.create_publisher(Image, f"{camera}/image_raw", STATE)

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import mujoco
 import numpy as np
 
-from controllers import spatial
 from controllers.interface import Array, Image
+from controllers.twin.domain import Appearance
 
 DISTRACTORS = 4
 """Loose shapes on the table that have no meaning."""
@@ -61,10 +61,9 @@ class Look:
         self._textures = [i for i, name in enumerate(names) if name.startswith("random_")]
         self._distractors = [model.geom(f"distractor_{i}").id for i in range(DISTRACTORS)]
         self._mocap = [int(model.body(f"distractor_{i}").mocapid[0]) for i in range(DISTRACTORS)]
-        self._usual = {name: getattr(model, name).copy() for name in ("mat_rgba", "geom_rgba", "light_dir", *_LIGHT)}
-        self._cameras = {name: getattr(model, name).copy() for name in ("cam_pos", "cam_quat", "cam_fovy")}
-        head = model.vis.headlight
-        self._headlight = {name: getattr(head, name).copy() for name in ("ambient", "diffuse")}
+        self._usual = {name: getattr(model, name).copy() for name in ("mat_rgba", "geom_rgba")}
+        self._reach = np.minimum(np.linalg.norm(model.cam_pos, axis=1), 0.5)
+        self._appearance = Appearance(model)
 
     def draw(self, data: mujoco.MjData, rng: np.random.Generator, near: Array, textures: int = 2) -> None:
         """Another look. near: places (n, 3) that distractors leave free, m. textures: how many change."""
@@ -86,10 +85,9 @@ class Look:
 
     def restore(self, data: mujoco.MjData) -> None:
         """As the model's file says."""
-        for name, value in (*self._usual.items(), *self._cameras.items()):
+        for name, value in self._usual.items():
             getattr(self._model, name)[:] = value
-        for name, value in self._headlight.items():
-            getattr(self._model.vis.headlight, name)[:] = value
+        self._appearance.restore()
         for texture in self._textures:
             self._view(texture)[:] = 255
             self._upload(texture)
@@ -125,15 +123,10 @@ class Look:
         head.diffuse[:] = rng.uniform(0.1, 0.45)
 
     def _move_cameras(self, rng: np.random.Generator) -> None:
-        model, usual = self._model, self._cameras
-        for i in range(model.ncam):
-            reach = min(float(np.linalg.norm(usual["cam_pos"][i])), 0.5)
-            model.cam_pos[i] = usual["cam_pos"][i] + rng.uniform(-1, 1, 3) * CAMERA_SHIFT * reach
-            w, x, y, z = usual["cam_quat"][i]
-            turn = spatial.exp(rng.uniform(-1, 1, 3) * CAMERA_TURN)
-            x, y, z, w = spatial.multiply(np.array([x, y, z, w]), turn)
-            model.cam_quat[i] = w, x, y, z
-            model.cam_fovy[i] = usual["cam_fovy"][i] * (1 + rng.uniform(-1, 1) * CAMERA_ZOOM)
+        for i in range(self._model.ncam):
+            shift = rng.uniform(-1, 1, 3) * CAMERA_SHIFT * self._reach[i]
+            turn = rng.uniform(-1, 1, 3) * CAMERA_TURN
+            self._appearance.move_camera(i, shift, turn, zoom=1 + rng.uniform(-1, 1) * CAMERA_ZOOM)
 
     def _scatter(self, data: mujoco.MjData, rng: np.random.Generator, near: Array) -> None:
         """Some shapes on the table, not where the task takes place."""
@@ -147,9 +140,6 @@ class Look:
             data.mocap_quat[mocap] = np.cos(yaw), 0.0, 0.0, np.sin(yaw)
             model.geom_type[geom], model.geom_size[geom] = rng.choice(SHAPES), size
             model.geom_rgba[geom] = [*rng.random(3), 1.0]
-
-
-_LIGHT = ("light_diffuse", "light_specular")
 
 
 def _recolour(usual: Array, rng: np.random.Generator, strange: float) -> Array:

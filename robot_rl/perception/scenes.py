@@ -19,6 +19,7 @@ from controllers.interface import Array, Image, Pose
 from controllers.kinematics import Kinematics
 from controllers.twin.compose import FINGERS, GRASPED, Mount, compose
 from controllers.twin.render import Renderer
+from controllers.twin.world import place_of
 from robot_rl.perception.crops import shift
 from robot_rl.perception.randomise import Look, expose, prepare
 from tasks.place import inverse, multiply
@@ -191,12 +192,7 @@ class Studio:
             data.qpos[self._fingers] = (task.gripper.open - travel * max(0.0, rng.uniform(-1, 1))) / 2
 
     def _place(self, name: str) -> tuple[Array, Array]:
-        """Views of position and quaternion (w first) of an object that can be put elsewhere."""
-        body = self.model.body(name)
-        if body.mocapid[0] >= 0:
-            return self.data.mocap_pos[body.mocapid[0]], self.data.mocap_quat[body.mocapid[0]]
-        at = int(self.model.jnt_qposadr[body.jntadr[0]])
-        return self.data.qpos[at : at + 3], self.data.qpos[at + 3 : at + 7]
+        return place_of(self.model, self.data, name)
 
     def _displace(self, name: str, rng: np.random.Generator) -> None:
         """Somewhere else on the table, or in the air what hangs there, turned about the vertical."""

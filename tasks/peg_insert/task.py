@@ -13,6 +13,7 @@ import numpy as np
 
 from controllers import spatial
 from controllers.interface import Array, Pose, Reading
+from tasks.domain import Domain
 from tasks.expert import Noise, steer
 from tasks.spec import ActionSpec, Gains, ObservationSpec, Randomise, TaskSpec, Workspace
 
@@ -120,6 +121,21 @@ SPEC = TaskSpec(
     sim=sim,
     action=ActionSpec(axes=("x", "y", "z", "rz"), translation=0.01, rotation=0.06),
     observation=ObservationSpec(torque=0.2),
+    # Contacts only softer: their time constant is the shortest that a step of 1 ms can have.
+    domain=Domain(
+        friction=(0.5, 1.5),
+        contact=(1.0, 1.4),
+        mass=(0.7, 1.3),
+        joints=(0.5, 2.0),
+        brightness=(0.6, 1.4),
+        light_turn=(0.0, 0.5),
+        camera_shift=(0.0, 0.005),
+        camera_turn=(0.0, 0.02),
+        latency=(0.0, 0.03),
+        wrench_bias=(0.3, 0.01),
+        wrench_noise=(0.1, 0.005),
+    ),
+    goal="socket",
     horizon=100,
     steps=4200,
     # A peg that stands on the rim is freed by noise: without episodes that have none, the critic sees no harm in it.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from controllers.interface import Array, Pose, Reading
+from tasks.domain import Domain
 from tasks.expert import Noise, grip, steer
 from tasks.spec import ActionSpec, Gains, GripperSpec, ObservationSpec, TaskSpec, Workspace
 
@@ -104,6 +105,19 @@ SPEC = TaskSpec(
     action=ActionSpec(axes=("x", "y", "z"), translation=0.02),
     observation=ObservationSpec(fine=0.01, privileged=("cube_from_tool",)),
     gripper=GripperSpec(start=0.08),
+    domain=Domain(
+        friction=(0.6, 1.4),
+        contact=(0.7, 1.5),
+        mass=(0.5, 2.0),
+        brightness=(0.6, 1.4),
+        light_turn=(0.0, 0.5),
+        camera_shift=(0.0, 0.005),
+        camera_turn=(0.0, 0.02),
+        latency=(0.0, 0.03),
+        wrench_bias=(0.3, 0.01),
+        wrench_noise=(0.1, 0.005),
+    ),
+    goal="cube",
     horizon=100,
     steps=6000,
     learner={"critics": 2, "batch": 128},

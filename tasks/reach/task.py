@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from controllers.interface import Array, Pose, Reading
+from tasks.domain import Domain
 from tasks.expert import GoToGoal
 from tasks.spec import ActionSpec, Gains, TaskSpec, Workspace
 
@@ -55,6 +56,15 @@ SPEC = TaskSpec(
     randomise=randomise,
     sim=sim,
     action=ActionSpec(axes=("x", "y", "z"), translation=0.02),
+    domain=Domain(  # nothing is touched here
+        brightness=(0.6, 1.4),
+        light_turn=(0.0, 0.5),
+        camera_shift=(0.0, 0.005),
+        camera_turn=(0.0, 0.02),
+        latency=(0.0, 0.03),
+        wrench_bias=(0.3, 0.01),
+        wrench_noise=(0.1, 0.005),
+    ),
     horizon=50,
     steps=1500,
     learner={"critics": 2, "batch": 128, "start": 200},

@@ -188,6 +188,12 @@ def test_the_twin_opens_with_the_task_s_period_or_another():
     backend.close()
 
 
+def test_a_robot_s_world_is_not_drawn():
+    cell = load_cell("example_crisp")
+    with pytest.raises(SettingsError, match="has robot ros2_control, whose world nobody draws; use robot twin"):
+        open_cell(cell, fit(cell, tasks.load("reach")), randomise=True)
+
+
 @pytest.mark.parametrize(
     "values, message",
     [

@@ -5,6 +5,7 @@ import tasks
 from controllers.interface import Pose, PoseTarget
 from controllers.twin import TwinCell
 from robot_rl.resets.scripted import ScriptedReset
+from tasks.domain import NOMINAL, Drawn
 from tasks.peg_insert.task import CLEARANCE, DEPTH, DOWN, RIM, TIP, verify
 
 
@@ -44,9 +45,10 @@ def test_the_hard_peg_has_a_flat_tip_of_the_same_width():
             assert edge.pos[2] + edge.size[1] + radius == pytest.approx(TIP)
 
 
-def push(name: str, *goals: np.ndarray) -> TwinCell:
+def push(name: str, *goals: np.ndarray, drawn: Drawn = NOMINAL) -> TwinCell:
     """Push the tool to above the first goal, then to each for 2.5 s, at full clip where it cannot get there."""
     cell = TwinCell(tasks.load(name), randomise=False)
+    cell.vary(drawn)
     reading = ScriptedReset(cell.task)(cell, 0)
     above = np.array([goals[0][0], goals[0][1], RIM[2] + TIP + 0.005])
     for aim in (above, *goals):
@@ -80,6 +82,13 @@ def test_nor_when_pushed_sideways_in_the_hole(name, angle):
     cell = push(name, half_way, sideways)
     assert np.linalg.norm(cell.read().arm.wrench[:2]) > 5.0, "the peg does not press"
     assert 0 < deepest(cell) < CLEARANCE / 10
+
+
+def test_nor_where_the_domain_draws_the_softest_contact():
+    half_way, aside = RIM + np.array([0, 0, TIP - 0.6 * DEPTH]), 0.02 * np.array([np.cos(0.7), np.sin(0.7), 0])
+    for name in ("peg_insert", "peg_insert_hard"):
+        softest = Drawn(contact=tasks.load(name).domain.contact[1])
+        assert 0 < deepest(push(name, half_way, half_way + aside, drawn=softest)) < CLEARANCE / 10
 
 
 def test_pressing_beside_the_hole_is_no_success():

@@ -51,6 +51,33 @@ def test_images_belong_to_their_tick_bit_for_bit(arm, host, background):
     cell.close()
 
 
+@pytest.mark.egl
+def test_a_drawn_world_is_the_same_in_the_graph(host, background):
+    from robot_rl.nodes.arm import ArmNode, open_backend
+    from robot_rl.nodes.camera import CameraNode
+
+    served, client = host("arm", randomise=True), host("client")
+    background(served, ArmNode(served, open_backend(served)).run_lockstep)
+    for spec in client.task.cameras:
+        seen = host(f"camera_{spec.name}", randomise=True)
+        background(seen, lambda seen=seen, spec=spec: CameraNode(seen, spec.name).run())
+    cell = TwinCell(client.task, seed=0, cameras=client.task.cameras, domain=client.task.domain)
+    proxy = client.cell(sim=False, cameras=True)
+    pictures = []
+    for seed in (3, 4):
+        for each in (proxy, cell):
+            each.acquire("policy")
+            each.reset_scene(seed)
+            reading = each.read()
+            each.command(PoseTarget(reading.arm.pose, reading.tick))
+            pictures.append(each.wait())
+        graph, here = pictures[-2:]
+        assert np.array_equal(graph.images["front"], here.images["front"])
+        assert np.array_equal(graph.arm.wrench, here.arm.wrench) and here.arm.wrench.any()
+    assert np.abs(pictures[0].images["front"].astype(int) - pictures[2].images["front"]).mean() > 3
+    cell.close()
+
+
 def test_a_camera_that_the_task_lacks_is_refused(host):
     from robot_rl.nodes.camera import CameraNode
 
