@@ -22,6 +22,7 @@ MOMENT = {
     "relocate_back": 34,
     "drawer": 24,
     "hinge_door": 28,
+    "object_flip": 21,
 }
 """Steps of the expert before the picture is taken; 10 where a task is not named."""
 
