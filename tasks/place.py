@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-POINT, VECTOR = "_position", "_from_tool"
-"""Ends of the names of `sim/*` values that are a point in base, or a vector in base axes; the others have no frame."""
+POINT, VECTOR, AXIS = "_position", "_from_tool", "_axis"
+"""Ends of the names of `sim/*` values that are a point in base, a vector in base axes, or a unit vector in these, which
+an observation does not scale; the others have no frame."""
+CARRIED = "carried"
+"""Body that lies free on what the hand holds: an episode's draw puts it where the hand is, at whatever place."""
 
 
 def placed(task: TaskSpec, place: Place, *, scene: bool = False) -> TaskSpec:
@@ -74,7 +77,7 @@ def moved(reading: Reading, by: Pose) -> Reading:
     for name, value in reading.sim.items():
         if name.endswith(POINT):
             sim[name] = by.position + spatial.rotate(turn, value)
-        elif name.endswith(VECTOR):
+        elif name.endswith((VECTOR, AXIS)):
             sim[name] = spatial.rotate(turn, value)
     return dataclasses.replace(reading, arm=arm, sim=sim)
 
@@ -137,10 +140,14 @@ def _move_draw(randomise: Randomise, there: Pose) -> Randomise:
 
 
 def _move_free(model: mujoco.MjModel, data: mujoco.MjData, by: Pose) -> None:
-    """Move what an episode's draw may place: mocap bodies and bodies on free joints."""
+    """Move what an episode's draw may place: mocap bodies and bodies on free joints, but for what the hand carries."""
     wxyz = [3, 0, 1, 2]
     places = [(data.mocap_pos[i], data.mocap_quat[i]) for i in range(model.nmocap)]
-    for address in model.jnt_qposadr[model.jnt_type == 0]:  # mjJNT_FREE
+    free = [j for j in range(model.njnt) if model.jnt_type[j] == 0]  # mjJNT_FREE
+    for joint in free:
+        if model.body(model.jnt_bodyid[joint]).name == CARRIED:
+            continue
+        address = int(model.jnt_qposadr[joint])
         places.append((data.qpos[address : address + 3], data.qpos[address + 3 : address + 7]))
     for position, quaternion in places:
         pose = multiply(by, Pose(position.copy(), quaternion[[1, 2, 3, 0]]))

@@ -79,7 +79,8 @@ class ObservationSpec:
 
     position: m that map to 1 (coarse); fine: m of the tanh feature that shows the smallest length;
     rotation: rad of the fine rotation feature; force: N; torque: Nm; speed: m/s, rad/s.
-    privileged: `sim/*` names shown to the policy; a task with any says that it is privileged.
+    privileged: `sim/*` names shown to the policy, each (3,): m over `position`, or a unit vector if the name ends with
+    `_axis`; a task with any says that it is privileged.
     """
 
     position: float = 0.05
@@ -129,7 +130,8 @@ class TaskSpec:
     """One task. `reward` sees one reading and returns (reward, success).
 
     scene: MJCF of the task alone. Its top-level bodies go into the world, except one named `grasped`, which
-    is put on the hand's tool point. `edit` changes the scene before it compiles (variants of a task).
+    is put on the hand's tool point; one named `carried` lies free on that. `edit` changes the scene before it compiles
+    (variants of a task).
     randomise: draws an episode in the twin, (model, data, rng) -> None; mocap bodies and joint positions only.
     verify: whether a success is a true one, from `sim/*`; evaluation asks it, so that a reward that can be cheated is
     found out. sim: computes `sim/*` values, (model, data) -> name to array. arm: that the task is written for, by its

@@ -13,7 +13,17 @@ from robot_rl.perception.scenes import Crew
 from tasks.spec import CameraSpec
 
 SIZE = (800, 600)
-MOMENT = {"reach": 3, "peg_insert": 14, "peg_insert_hard": 14, "pick_cube": 18, "relocate": 34, "relocate_back": 34}
+MOMENT = {
+    "reach": 3,
+    "peg_insert": 14,
+    "peg_insert_hard": 14,
+    "pick_cube": 18,
+    "relocate": 34,
+    "relocate_back": 34,
+    "drawer": 24,
+    "hinge_door": 28,
+    "object_flip": 21,
+}
 """Steps of the expert before the picture is taken; 10 where a task is not named."""
 
 

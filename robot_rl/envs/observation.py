@@ -12,7 +12,8 @@ from controllers import spatial
 from controllers.interface import Reading
 from robot_rl.data.schema import Schema
 from robot_rl.perception import FEATURES
-from tasks.spec import TaskSpec
+from tasks.place import AXIS
+from tasks.spec import ObservationSpec, TaskSpec
 
 LIMIT = 10.0
 """Every measurement is clipped to this many times its scale: a spike stays a spike, never an outlier."""
@@ -95,7 +96,7 @@ class Observer:
         seen_by = f"of the frame, then of crops of it, by backbone {self._backbone_id or 'unknown'}"
         units |= {f"{camera.name}_features": ("1", seen_by) for camera in self._task.cameras}
         units |= {
-            f"sim/{name}": ("1", f"privileged: from the simulator, over {scale.position} m")
+            f"sim/{name}": ("1", f"privileged: from the simulator, {_privileged(name, scale)[1]}")
             for name in self._task.observation.privileged
         }
         axes = [*action.axes, *(["gripper"] if self._task.gripper is not None else [])]
@@ -117,8 +118,8 @@ class Observer:
         if self._obs == "features":
             seen = {f"{name}_features": reading.features[name] for name in self._cameras}
             return values | seen | {name: reading.images[name] for name in self._kept}
-        scale = self._task.observation.position
-        hidden = {f"sim/{name}": reading.sim[name] / scale for name in self._task.observation.privileged}
+        scale = self._task.observation
+        hidden = {f"sim/{name}": reading.sim[name] / _privileged(name, scale)[0] for name in scale.privileged}
         return values | _clipped(hidden)
 
     def _measured(self, reading: Reading) -> dict[str, NDArray]:
@@ -141,6 +142,11 @@ class Observer:
             opening = reading.gripper.width / self._task.gripper.open
             values["gripper"] = np.array([opening, float(reading.gripper.grasped)])
         return _clipped(values)
+
+
+def _privileged(name: str, scale: ObservationSpec) -> tuple[float, str]:
+    """What a `sim/*` value is divided by, and the same in words."""
+    return (1.0, "a unit vector") if name.endswith(AXIS) else (scale.position, f"over {scale.position} m")
 
 
 def _in_frame(inverse: NDArray, vector: NDArray) -> NDArray:

@@ -137,7 +137,7 @@ def relocation(name: str, reverse: str, source: Array, goal: Array) -> TaskSpec:
         gains=Gains(
             stiffness=np.array([1500.0] * 3 + [100.0] * 3),
             damping=np.array([195.0] * 3 + [12.0] * 3),
-            clip=np.array([-0.03, -0.03, -0.02] + [-0.1] * 3 + [0.03, 0.03, 0.02] + [0.1] * 3),
+            clip=np.array([-0.018] * 3 + [-0.1] * 3 + [0.018] * 3 + [0.1] * 3),
         ),
         reward=released(goal),
         verify=relocated(goal),

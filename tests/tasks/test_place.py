@@ -64,11 +64,12 @@ def test_a_reading_is_moved_as_a_whole():
     task = tasks.load("pick_cube")
     reading = make_env(task).cell.read()
     arm = dataclasses.replace(reading.arm, twist=np.arange(1.0, 7.0), wrench=np.arange(7.0, 1.0, -1.0))
-    reading = dataclasses.replace(reading, arm=arm)
+    reading = dataclasses.replace(reading, arm=arm, sim={**reading.sim, "cube_axis": np.array([0.0, 0.6, 0.8])})
     there = moved(reading, THERE)
     offset = there.sim["cube_position"] - there.arm.pose.position
     np.testing.assert_allclose(there.sim["cube_from_tool"], offset, atol=1e-9)
     turn = spatial.matrix(THERE.quaternion)
+    np.testing.assert_allclose(there.sim["cube_axis"], turn @ reading.sim["cube_axis"], atol=1e-12)
     for name in ("twist", "wrench"):
         here, seen = getattr(reading.arm, name), getattr(there.arm, name)
         np.testing.assert_allclose(seen, np.concatenate([turn @ here[:3], turn @ here[3:]]), atol=1e-12)
@@ -112,10 +113,12 @@ def test_the_reward_of_an_untaught_site_finds_nothing_there():
     assert np.linalg.norm(env.reading.sim["peg_lateral"]) > 0.04
 
 
-@pytest.mark.parametrize("name", ["peg_insert", "pick_cube"])
+@pytest.mark.parametrize("name", ["peg_insert", "pick_cube", "object_flip"])
 def test_the_twin_takes_its_scene_to_the_taught_place(name):
     nominal = tasks.load(name)
-    level = Pose(THERE.position * [1, 1, 0], THERE.quaternion)  # a cube lies on the table, wherever it lies
+    level = Pose(
+        THERE.position * [1, 1, 0], THERE.quaternion
+    )  # a cube lies on the table, wherever it lies; a block on the pan, wherever that is held
     task = placed(nominal, Place(Frame.of(multiply(level, nominal.anchor))), scene=True)
     won, true = run(task, 3)
     assert won == true >= 2

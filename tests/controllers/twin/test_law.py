@@ -61,16 +61,17 @@ def test_a_step_in_free_space_overshoots_less_than_a_twentieth(name, corner, axi
     task = tasks.load(name)
     cell = TwinCell(task, randomise=False)
     place = task.start.position + corner * task.start_noise[:3] * np.array([-1, 1, 1])
-    start = settled(cell, Pose(place, task.start.quaternion))
+    sent = Pose(place, task.start.quaternion)
+    start = settled(cell, sent)  # a load that the hand carries may have lowered it
     step = np.zeros(6)
     step[axis] = 0.005 if axis < 3 else 0.05
-    goal = Pose(start.position + step[:3], spatial.multiply(spatial.exp(step[3:]), start.quaternion))
+    goal = Pose(sent.position + step[:3], spatial.multiply(spatial.exp(step[3:]), sent.quaternion))
     path = np.array([between(start, pose)[axis] for pose in go(cell, goal, 1.5)]) / step[axis]
     assert path.max() < 1.05
     assert path[-1] == pytest.approx(1.0, abs=0.01)
 
 
-@pytest.mark.parametrize(("axis", "into"), [(0, [0.6, 0.0, 0.4]), (2, [0.45, 0.0, 0.15])])
+@pytest.mark.parametrize(("axis", "into"), [(0, [0.66, 0.0, 0.4]), (2, [0.45, 0.0, 0.15])])
 def test_a_wall_feels_stiffness_times_clip(tmp_path, name, axis, into):
     gains: Gains = tasks.load(name).gains
     cell = TwinCell(make_task(tmp_path, TIP_AND_WALLS, gains=gains))

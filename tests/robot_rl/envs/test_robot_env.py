@@ -54,6 +54,18 @@ def test_what_only_the_simulator_knows_never_reaches_a_policy():
         assert not {key for key in make(name, obs="pixels").observation_space if key.startswith("sim/")}
 
 
+def test_a_privileged_place_is_over_its_scale_and_a_direction_is_none():
+    env = make("object_flip")
+    observation, _ = env.reset(seed=2)
+    sim, scale = env.reading.sim, env.task.observation.position
+    np.testing.assert_allclose(observation["sim/block_from_tool"], sim["block_from_tool"] / scale, rtol=1e-5)
+    np.testing.assert_allclose(observation["sim/red_axis"], sim["red_axis"], rtol=1e-5)
+    notes = {field.name: field.note for field in env.schema().observation}
+    assert "m" in notes["sim/block_from_tool"].split()
+    assert "unit vector" in notes["sim/red_axis"]
+    env.close()
+
+
 def test_the_same_seed_gives_the_same_episode_and_another_seed_another(reach):
     def episode(seed):
         observation, _ = reach.reset(seed=seed)
