@@ -92,12 +92,12 @@ class BulletPlant(Plant):
             self._push()
 
     def _free_motors(self) -> None:
-        """Bullet's joints come with brakes."""
+        """Bullet's joints come with brakes: they hold as much as dry friction does."""
         b = self._bullet
         for part in self._moving:
             if part.links:
                 b.setJointMotorControlArray(
-                    part.number, part.links, b.VELOCITY_CONTROL, forces=[0.0] * len(part.links),
+                    part.number, part.links, b.VELOCITY_CONTROL, forces=part.friction,
                     physicsClientId=self._client,
                 )  # fmt: skip
 
@@ -126,7 +126,7 @@ class BulletPlant(Plant):
 
 
 class _Moving:
-    """One tree between the two engines. links: of Bullet, that have a joint of MuJoCo's."""
+    """A tree in both engines. links: of Bullet, that have a joint of MuJoCo's; friction: of these, N or Nm."""
 
     def __init__(self, bullet: ModuleType, client: int, model: mujoco.MjModel, tree: Tree) -> None:
         self._bullet, self._client, self.number = bullet, client, tree.number
@@ -135,6 +135,7 @@ class _Moving:
         self._places = np.array([model.jnt_qposadr[joint] for joint in joints], int)
         self._dofs = np.array([model.jnt_dofadr[joint] for joint in joints], int)
         self._zero = model.qpos0[self._places]
+        self.friction = model.dof_frictionloss[self._dofs].tolist()
         first = int(model.body_jntadr[tree.base])
         self._base = first if first >= 0 and model.jnt_type[first] == FREE else NOWHERE
         if self._base >= 0:

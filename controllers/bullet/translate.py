@@ -22,7 +22,11 @@ FREE, BALL, SLIDE, HINGE = (int(kind) for kind in (
 ))  # fmt: skip
 FEATHER = 1e-3
 """Mass, kg, of the links between the joints of one body; what they carry is far heavier along each joint."""
+STOP = 1e4
+"""Force, N or Nm, with which a joint is kept within its range."""
 WORLD = 0
+FLOOR = [2.0, 2.0, 0.5]
+"""Half sizes, m, of the box that a plane becomes."""
 NOWHERE = -1
 """Bullet's number of a base, as of a link."""
 
@@ -65,7 +69,17 @@ class Translator:
         """All of the world: what is fixed to it first."""
         model = self._model
         roots = [body for body in range(1, model.nbody) if model.body_parentid[body] == WORLD]
-        return [self._tree(WORLD, []), *(self._tree(root, self._below(root)) for root in roots)]
+        trees = [self._tree(WORLD, []), *(self._tree(root, self._below(root)) for root in roots)]
+        self._exclude(trees)
+        return trees
+
+    def _exclude(self, trees: Sequence[Tree]) -> None:
+        """Pairs of bodies that MuJoCo was told to let through each other."""
+        places = {tree.base: (tree.number, NOWHERE) for tree in trees}
+        places |= {body: (tree.number, link) for tree in trees for link, body in enumerate(tree.bodies) if body >= 0}
+        for signature in self._model.exclude_signature:
+            (one, first), (other, second) = places[int(signature) >> 16], places[int(signature) & 0xFFFF]
+            self._bullet.setCollisionFilterPair(one, other, first, second, 0, physicsClientId=self._client)
 
     def _refuse(self) -> None:
         model = self._model
@@ -163,7 +177,10 @@ class Translator:
             turn = _xyzw(model.body_iquat[body]) if body >= 0 else _xyzw(np.array([1.0, 0, 0, 0]))
             axis = _rotate(turn * [-1, -1, -1, 1], model.jnt_axis[joint])
             inertia = inertia + model.dof_armature[model.jnt_dofadr[joint]] * axis**2
-        if (body > WORLD and (link >= 0 or self._is_free(body))) or link >= 0:
+        if joint >= 0 and model.jnt_limited[joint]:
+            low, high = model.jnt_range[joint] - model.qpos0[model.jnt_qposadr[joint]]
+            settings |= {"jointLowerLimit": low, "jointUpperLimit": high, "jointLimitForce": STOP}
+        if link >= 0 or self._is_free(body):
             settings |= {"localInertiaDiagonal": inertia.tolist()}
         geoms = [] if body < 0 else list(self._geoms(body))
         if geoms:
@@ -189,6 +206,7 @@ class Translator:
             return -1
         b, model = self._bullet, self._model
         kinds, halves, radii, lengths = [], [], [], []
+        places = {geom: model.geom_pos[geom] - origin for geom in geoms}
         for geom in geoms:
             kind, size = mujoco.mjtGeom(int(model.geom_type[geom])), model.geom_size[geom]
             half, radius, length = [1.0, 1.0, 1.0], float(size[0]), float(2 * size[1])
@@ -201,7 +219,8 @@ class Translator:
             elif kind == mujoco.mjtGeom.mjGEOM_CYLINDER:
                 shape = b.GEOM_CYLINDER
             elif kind == mujoco.mjtGeom.mjGEOM_PLANE:
-                return self._plane(body, geoms)
+                shape, half = b.GEOM_BOX, FLOOR
+                places[geom] = places[geom] - _rotate(_xyzw(model.geom_quat[geom]), np.array([0.0, 0.0, FLOOR[2]]))
             else:
                 raise SceneError(
                     f"geom {model.geom(geom).name or geom} of {self._name} is a {kind.name[7:].lower()}, which is not "
@@ -214,25 +233,11 @@ class Translator:
         return int(
             b.createCollisionShapeArray(
                 shapeTypes=kinds, halfExtents=halves, radii=radii, lengths=lengths,
-                collisionFramePositions=[(model.geom_pos[geom] - origin).tolist() for geom in geoms],
+                collisionFramePositions=[places[geom].tolist() for geom in geoms],
                 collisionFrameOrientations=[_xyzw(model.geom_quat[geom]).tolist() for geom in geoms],
                 physicsClientId=self._client,
             )
         )  # fmt: skip
-
-    def _plane(self, body: int, geoms: Sequence[int]) -> int:
-        """A floor is a body of its own."""
-        if len(geoms) > 1 or not np.allclose(self._model.geom_quat[geoms[0]], [1, 0, 0, 0]):
-            raise SceneError(f"body {self._model.body(body).name} of {self._name}: a floor is level, and alone in it")
-        height = float(self._model.geom_pos[geoms[0], 2])
-        half = [2.0, 2.0, 0.5]
-        frame = [0.0, 0.0, height - half[2]]
-        b = self._bullet
-        return int(
-            b.createCollisionShape(
-                b.GEOM_BOX, halfExtents=half, collisionFramePosition=frame, physicsClientId=self._client
-            )
-        )
 
 
 def _xyzw(quaternion: Array) -> Array:

@@ -78,7 +78,8 @@ def test_the_peg_rests_on_the_rim_pressing_with_what_the_law_allows(cells):
         reading = cell.read()
         beside = PEG.anchor.position + np.array([0.02, 0.0, 0.0])
         for height in np.linspace(0.09, 0.0, 25):
-            cell.command(PoseTarget(Pose(beside + [0, 0, height], PEG.anchor.quaternion), reading.tick))
+            goal = beside + np.array([0.0, 0.0, height])
+            cell.command(PoseTarget(Pose(goal, PEG.anchor.quaternion), reading.tick))
             reading = cell.wait()
         pressed.append((reading.arm.wrench[2], reading.sim["peg_depth"][0]))
     assert pressed[1][0] == pytest.approx(pressed[0][0], abs=1.0)

@@ -12,7 +12,7 @@ from controllers.twin.compose import compose
 from tests.controllers.twin.scenes import make_task
 
 pybullet = pytest.importorskip("pybullet", reason="pip install 'robot_rl[bullet]'")
-from controllers.bullet.translate import Translator  # noqa: E402
+from controllers.bullet.translate import HINGE, SLIDE, Translator  # noqa: E402
 
 
 @pytest.fixture
@@ -22,14 +22,14 @@ def client():
     pybullet.disconnect(number)
 
 
-@pytest.mark.parametrize("name", ["peg_insert", "pick_cube", "hinge_door"])
+@pytest.mark.parametrize("name", ["peg_insert", "pick_cube", "drawer"])
 def test_every_link_is_where_mujoco_has_its_body_at_any_joint_angles(client, name):
     model = compose(tasks.load(name), shapes=False)
     data, rng, compared = mujoco.MjData(model), np.random.default_rng(0), 0
     trees = Translator(pybullet, client, model, name).trees()
     for joint in range(model.njnt):
-        if model.jnt_type[joint] >= mujoco.mjtJoint.mjJNT_SLIDE:
-            reach = 0.01 if model.jnt_type[joint] == mujoco.mjtJoint.mjJNT_SLIDE else 0.5
+        if model.jnt_type[joint] in (SLIDE, HINGE):
+            reach = 0.01 if model.jnt_type[joint] == SLIDE else 0.5
             data.qpos[model.jnt_qposadr[joint]] += rng.uniform(-reach, reach)
     mujoco.mj_forward(model, data)
     for tree in trees:
