@@ -1,7 +1,7 @@
-"""The twin moved by another engine: does what was learnt in MuJoCo's contacts hold in Bullet's?
+"""The twin moved by another engine: whether what was learnt in MuJoCo's contacts holds in Bullet's.
 
-For each task: successes of its scripted expert in both engines, and of a policy that was trained from state in MuJoCo, on
-the same episodes. `peg_insert` is trained twice, the second time on drawn worlds (`--randomise`). Goes on where it
+For each task: successes of its scripted expert in both engines, and of a policy that was trained from state in MuJoCo,
+on the same episodes. `peg_insert` is trained twice, the second time on drawn worlds (`--randomise`). Goes on where it
 stopped, task by task.
 """
 
@@ -13,17 +13,20 @@ from contextlib import closing
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import tasks
 from benchmarks.common import BUILD, Figure, Partial, at_least, main, progress
 from benchmarks.runs import robot_rl
 from controllers.bullet.cell import BulletCell
 from controllers.exceptions import SceneError
+from controllers.interface import Reading
 from controllers.twin import TwinCell
 from robot_rl.envs import RobotEnv
 from robot_rl.evaluate import evaluate
 from robot_rl.resets.scripted import FreshReset, ScriptedReset
 from robot_rl.seeds import derive
+from tasks.spec import TaskSpec
 
 NAME = "engines"
 ENGINES: dict[str, type[TwinCell]] = {"mujoco": TwinCell, "bullet": BulletCell}
@@ -36,6 +39,19 @@ def suite() -> list[str]:
     return [RANDOMISED, *(name for name in tasks.names() if name not in (RANDOMISED, "reach"))]
 
 
+class Scripted:
+    """The task's expert as what acts in an evaluation; each of its episodes begins at time zero."""
+
+    def __init__(self, task: TaskSpec) -> None:
+        self._expert, self._stamp = task.expert(task), np.inf
+
+    def __call__(self, observation: Any, reading: Reading, step: int) -> NDArray[np.float32]:
+        if reading.stamp < self._stamp:
+            self._expert.reset(np.random.default_rng(derive(0, NAME, step)))
+        self._stamp = reading.stamp
+        return np.asarray(self._expert.act(reading), np.float32)
+
+
 def expert(name: str, quick: bool) -> dict[str, Any]:
     """Successes of the expert in each engine, or why there are none."""
     task, found = tasks.load(name), dict[str, Any]()
@@ -46,15 +62,7 @@ def expert(name: str, quick: bool) -> dict[str, Any]:
         except SceneError as error:
             return {"refused": str(error)}
         with closing(RobotEnv(task, cell, reset=FreshReset(ScriptedReset(task)))) as env:
-            script, begun = task.expert(task), [-1]
-
-            def act(observation: Any, reading: Any, step: int) -> Any:
-                if reading.stamp < begun[0] or begun[0] < 0:
-                    script.reset(np.random.default_rng(derive(0, "engines", step)))
-                begun[0] = reading.stamp
-                return np.asarray(script.act(reading), np.float32)
-
-            found[engine] = evaluate(env, act, 2 if quick else EXPERT, 1).successes
+            found[engine] = evaluate(env, Scripted(task), 2 if quick else EXPERT, 1).successes
     return found
 
 
