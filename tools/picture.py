@@ -13,7 +13,15 @@ from robot_rl.perception.scenes import Crew
 from tasks.spec import CameraSpec
 
 SIZE = (800, 600)
-MOMENT = {"reach": 3, "peg_insert": 14, "peg_insert_hard": 14, "pick_cube": 18}
+MOMENT = {
+    "reach": 3,
+    "peg_insert": 14,
+    "peg_insert_hard": 14,
+    "peg_insert_loose": 14,
+    "peg_insert_tight": 14,
+    "peg_insert_square": 14,
+    "pick_cube": 18,
+}
 """Steps of the expert before the picture is taken; 10 where a task is not named."""
 
 
