@@ -27,7 +27,7 @@ WALL, BLOCK = 0.01875, 0.045
 """How far the round hole's walls and the whole socket reach from the hole's axis, m."""
 
 
-def fitted(name: str, summary: str, clearance: float, *, square: bool = False, steps: int = SPEC.steps) -> TaskSpec:
+def fitted(name: str, summary: str, clearance: float, *, square: bool = False) -> TaskSpec:
     """`peg_insert` with a hole that is `clearance` m wider than the peg; a square one is hidden in yaw, too."""
     cut = (cut_square if square else cut_round)(RADIUS + clearance / 2)
     one_degree = np.radians(1)
@@ -43,7 +43,6 @@ def fitted(name: str, summary: str, clearance: float, *, square: bool = False, s
         edit=edit,
         verify=inside(clearance),
         randomise=hide_socket(RIM, offset=0.001, tilt=one_degree, turn=one_degree if square else 0.0),
-        steps=steps,
     )
 
 
