@@ -21,6 +21,9 @@ MOMENT = {
     "peg_insert_tight": 14,
     "peg_insert_square": 14,
     "pick_cube": 18,
+    "pcb_insert": 10,
+    "ram_insert": 8,
+    "usb_pick_insert": 25,
 }
 """Steps of the expert before the picture is taken; 10 where a task is not named."""
 
