@@ -223,7 +223,6 @@ def evaluate_run(
     view = None if rerun == "none" else View(rerun, run.identity, "" if rerun == SPAWN else "eval")
     cell = config.cell.name if config.cell else config.robot
     how = {"deterministic": not stochastic, "best": best, "cell": cell, "randomise": config.randomise}
-    how |= {"engine": config.engine}
     with MetricsWriter(run.metrics) as metrics:
         try:
             for step, policy in policies.items():

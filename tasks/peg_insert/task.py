@@ -5,17 +5,17 @@ Frames: the socket's origin is the centre of its rim, z up; the peg's tip is `TI
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from controllers import spatial
 from controllers.interface import Array, Pose, Reading
 from tasks.domain import Domain
 from tasks.expert import Noise, steer
-from tasks.spec import ActionSpec, Gains, ObservationSpec, Randomise, TaskSpec, Workspace
+from tasks.insertion import hide_socket
+from tasks.spec import ActionSpec, Gains, ObservationSpec, TaskSpec, Workspace
 
 if TYPE_CHECKING:
     import mujoco
@@ -43,23 +43,14 @@ def reward(reading: Reading) -> tuple[float, bool]:
     return float(success), success
 
 
-def verify(reading: Reading) -> bool:
-    """Whether the peg truly is in the true hole."""
-    deep = float(reading.sim["peg_depth"][0]) > 0.75 * DEPTH
-    return bool(deep and np.linalg.norm(reading.sim["peg_lateral"]) < 2 * CLEARANCE)
+def inside(clearance: float) -> Callable[[Reading], bool]:
+    """Whether the peg truly is in the true hole, which leaves it `clearance` m."""
 
+    def verify(reading: Reading) -> bool:
+        deep = float(reading.sim["peg_depth"][0]) > 0.75 * DEPTH
+        return bool(deep and np.linalg.norm(reading.sim["peg_lateral"]) < 2 * clearance)
 
-def hide_socket(offset: float, tilt: float) -> Randomise:
-    """An episode's draw: the socket moved by up to `offset` m in x and y and tilted by up to `tilt` rad."""
-
-    def randomise(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
-        mocap = int(model.body("socket").mocapid[0])
-        lean = np.append(rng.uniform(-1, 1, 2) * tilt / np.sqrt(2), 0.0)
-        data.mocap_pos[mocap] = RIM + np.append(rng.uniform(-offset, offset, 2), 0.0)
-        x, y, z, w = spatial.exp(lean)
-        data.mocap_quat[mocap] = w, x, y, z
-
-    return randomise
+    return verify
 
 
 def sim(model: mujoco.MjModel, data: mujoco.MjData) -> Mapping[str, Array]:
@@ -115,9 +106,9 @@ SPEC = TaskSpec(
         clip=np.array([-0.006, -0.006, -0.012] + [-0.05] * 3 + [0.006, 0.006, 0.008] + [0.05] * 3),
     ),
     reward=reward,
-    verify=verify,
+    verify=inside(CLEARANCE),
     expert=PegExpert,
-    randomise=hide_socket(offset=0.001, tilt=np.radians(1)),
+    randomise=hide_socket(RIM, offset=0.001, tilt=np.radians(1)),
     sim=sim,
     action=ActionSpec(axes=("x", "y", "z", "rz"), translation=0.01, rotation=0.06),
     observation=ObservationSpec(torque=0.2),

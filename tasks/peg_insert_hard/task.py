@@ -7,24 +7,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tasks.insertion import hide_socket
+from tasks.peg_insert.fit import RADIUS, named
+from tasks.peg_insert.task import RIM, TIP
 from tasks.peg_insert.task import SPEC as PEG_INSERT
-from tasks.peg_insert.task import TIP, hide_socket
 
 if TYPE_CHECKING:
     import mujoco
 
-RADIUS, EDGE = 0.008, 0.0003
-"""Of the peg, and of its edge at the tip, m."""
+EDGE = 0.0003
+"""Radius of the peg's edge at the tip, m."""
 
 
 def flatten_tip(spec: mujoco.MjSpec) -> None:
     """Give the peg's edges a radius of `EDGE` in place of the fillet, at the same outer radius."""
-    for geom in spec.geoms:
-        if geom.name.startswith("peg_edge"):
-            outward = geom.fromto[:2] / np.linalg.norm(geom.fromto[:2])
-            foot = outward * (RADIUS - EDGE)
-            geom.size[0] = EDGE
-            geom.fromto = [*foot, geom.fromto[2], *foot, TIP - EDGE]
+    for edge in named(spec, "peg_edge"):
+        outward = edge.fromto[:2] / np.linalg.norm(edge.fromto[:2])
+        foot = outward * (RADIUS - EDGE)
+        edge.size[0] = EDGE
+        edge.fromto = [*foot, edge.fromto[2], *foot, TIP - EDGE]
 
 
 SPEC = replace(
@@ -32,6 +33,6 @@ SPEC = replace(
     name="peg_insert_hard",
     summary="insert a round peg with a flat tip into a socket hidden within 2 mm and 2 degrees",
     edit=flatten_tip,
-    randomise=hide_socket(offset=0.002, tilt=np.radians(2)),
+    randomise=hide_socket(RIM, offset=0.002, tilt=np.radians(2)),
     steps=9000,
 )
