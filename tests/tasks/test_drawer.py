@@ -2,11 +2,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from robot_rl.envs.reset import ScriptedReset
 
 import tasks
 from controllers.interface import GripperState, Pose, PoseTarget
 from controllers.twin import TwinCell
+from robot_rl.resets.scripted import ScriptedReset
 from tasks.drawer.task import DOWN, HANDLE, HIDDEN, OPEN, SLACK, TRAVEL
 
 DONE = np.array([0.0, -OPEN - HIDDEN - SLACK - 0.001, 0.0])

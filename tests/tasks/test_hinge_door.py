@@ -2,11 +2,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from robot_rl.envs.reset import ScriptedReset
 
 import tasks
 from controllers.interface import GripperState, Pose, PoseTarget
 from controllers.twin import TwinCell
+from robot_rl.resets.scripted import ScriptedReset
 from tasks.hinge_door.task import DOWN, HANDLE, HIDDEN, HINGE, MARGIN, OPEN, about_hinge
 
 GRIPPED, WIDE = 0.0, 0.036

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
-from robot_rl.envs.reset import ScriptedReset
 
 import tasks
 from controllers.twin import TwinCell
+from robot_rl.resets.scripted import ScriptedReset
 from tests.tasks.pushing import push
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from robot_rl.envs.reset import ScriptedReset
 
 import tasks
 from controllers import spatial
 from controllers.interface import Pose, PoseTarget
 from controllers.twin import TwinCell
+from robot_rl.resets.scripted import ScriptedReset
 from tasks.object_flip.task import PLACE, START
 
 FLAT = np.array([0.02, 0.0, 0.0125])

@@ -3,11 +3,11 @@ import dataclasses
 import mujoco
 import numpy as np
 import pytest
-from robot_rl.envs.reset import ScriptedReset
 
 import tasks
 from controllers.interface import GripperState, Pose, PoseTarget
 from controllers.twin import TwinCell
+from robot_rl.resets.scripted import ScriptedReset
 from tasks.usb_pick_insert.task import CLEARANCE, DEPTH, DOWN, HOLDER, PORT, STANDS, TIP, reward, verify
 from tests.tasks.pushing import deepest
 
