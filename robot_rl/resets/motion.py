@@ -48,6 +48,16 @@ class Motion:
             reading = self._tick(cell, pose, reading)
             yield
 
+    def rest(self, cell: Cell) -> Iterator[None]:
+        """Stay where the arm is until it is at rest: what lies on what it holds is not put there on the move."""
+        reading = cell.read()
+        pose = reading.arm.pose
+        for _ in range(self.patience):
+            if np.linalg.norm(reading.arm.twist[:3]) < AT_REST:
+                return
+            reading = self._tick(cell, pose, reading)
+            yield
+
     def line(self, cell: Cell, goal: Pose) -> Iterator[None]:
         """A straight line at `speed`, then wait until the arm is there and at rest."""
         reading = cell.read()

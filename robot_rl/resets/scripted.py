@@ -59,6 +59,8 @@ class ScriptedReset(Motion):
             yield from self.dwell(cell, OPENING)
         if measured.position[2] < over.position[2]:
             yield from self.line(cell, over)
+        else:
+            yield from self.rest(cell)
         if self.draw:
             cell.reset_scene(seed)
         yield from self.line(cell, self.start(seed))
