@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import mujoco
 
 DOWN = np.array([1.0, 0.0, 0.0, 0.0])
-PORT = np.array([0.54, 0.0, 0.05])
+PORT = np.array([0.53, 0.0, 0.05])
 """Nominal centre of the port's rim in base, m."""
-HOLDER = np.array([0.46, 0.0, 0.05])
+HOLDER = np.array([0.47, 0.0, 0.05])
 """Middle of the patch where the holder stands, the centre of its rim in base, m."""
 STANDS = 0.015
 """Of the plug's origin above the holder's rim, m."""
@@ -77,7 +77,7 @@ def sim(model: mujoco.MjModel, data: mujoco.MjData) -> Mapping[str, Array]:
 class PickInsertExpert:
     """Above the plug, down, close, up, above the port, down. It reads `sim/*`."""
 
-    ABOVE, CLEAR, NEAR = 0.03, 0.006, 0.004
+    ABOVE, CLEAR, NEAR = 0.025, 0.006, 0.004
     ALIGNED = 0.0015
 
     def __init__(self, task: TaskSpec) -> None:
@@ -118,11 +118,11 @@ SPEC = TaskSpec(
     name="usb_pick_insert",
     summary="take a USB plug and insert it (privileged: from state, the plug's place comes from the simulator)",
     scene=Path(__file__).with_name("scene.xml"),
-    home=np.array([0.0, 0.1282, 0.0, -2.4678, 0.0, 2.5961, 0.7854]),
-    start=Pose(np.array([0.48, 0.0, 0.14]), DOWN),
-    start_noise=np.array([0.03, 0.03, 0.03, 0.0]),
+    home=np.array([0.0, 0.1784, 0.0, -2.4691, 0.0, 2.6475, 0.7854]),
+    start=Pose(np.array([0.48, 0.0, 0.12]), DOWN),
+    start_noise=np.array([0.025, 0.015, 0.025, 0.0]),
     anchor=INSERTED,
-    workspace=Workspace(np.array([0.42, -0.06, 0.055]), np.array([0.58, 0.06, 0.24]), tilt=0.2),
+    workspace=Workspace(np.array([0.44, -0.03, 0.055]), np.array([0.56, 0.03, 0.20]), tilt=0.2),
     gains=Gains(
         stiffness=np.array([2000.0, 2000.0, 1000.0] + [100.0] * 3),
         damping=np.array([220.0, 220.0, 155.0] + [10.0] * 3),
@@ -138,5 +138,5 @@ SPEC = TaskSpec(
     gripper=GripperSpec(open=0.04, start=0.04),
     horizon=120,
     steps=8000,
-    learner={"critics": 2, "batch": 128, "utd": 8, "noiseless_share": 0.33},
+    learner={"critics": 2, "batch": 128, "utd": 8, "noiseless_share": 0.2, "n_step": 3},
 )
