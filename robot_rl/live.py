@@ -152,7 +152,8 @@ def line(progress: Progress) -> str:
     if progress.phase != "train":
         count = f" {progress.done}/{progress.phase_total}" if progress.phase_total else ""
         return PHASES.get(progress.phase, progress.phase) + count
-    parts = [f"step {progress.step:,}/{progress.total:,}", " ".join(progress.outcome)]
+    of = f"/{progress.total:,}" if progress.total else ""
+    parts = [f"step {progress.step:,}{of}", " ".join(progress.outcome)]
     parts += [f"robot {progress.robot_s / 60:.1f} min", f"{progress.updates_per_s:.0f} updates/s"]
     return "  ".join([*parts, f"ETA {clock(progress.eta_s)}"])
 

@@ -21,6 +21,8 @@ from tasks.spec import TaskSpec
 
 AT_REST = 0.02
 """Speed of the tool below which it stands, m/s."""
+LIMP = 0.1
+"""Share of the ordinary bound of the pose error, aside and in turning, of an arm that is limp."""
 AT_HOME = 0.1
 """Distance of every joint from home at which the arm is there, rad."""
 
@@ -58,8 +60,8 @@ class Motion:
             reading = self._tick(cell, pose, reading)
             yield
 
-    def line(self, cell: Cell, goal: Pose) -> Iterator[None]:
-        """A straight line at `speed`, then wait until the arm is there and at rest."""
+    def line(self, cell: Cell, goal: Pose, *, limp: bool = False) -> Iterator[None]:
+        """A straight line at `speed`, then wait until the arm is there and at rest. limp: it may be anywhere aside."""
         reading = cell.read()
         begin = reading.arm.pose
         distance = float(np.linalg.norm(goal.position - begin.position))
@@ -71,7 +73,7 @@ class Motion:
                 begin.position + share * (goal.position - begin.position),
                 spatial.multiply(begin.quaternion, spatial.exp(share * turn)),
             )
-            reading = self._tick(cell, pose, reading)
+            reading = self._tick(cell, pose, reading, limp=limp)
             yield
             if share == 1.0 and self._arrived(reading, goal):
                 return
@@ -82,10 +84,10 @@ class Motion:
         )
 
     def up(self, cell: Cell) -> Iterator[None]:
-        """Straight up, as far as the workspace goes."""
+        """Straight up, as far as the workspace goes, limp aside and in turning: what is wedged can right itself."""
         box, measured = self.task.workspace, cell.read().arm.pose
         top = np.append(measured.position[:2], box.high[2])
-        yield from self.line(cell, Pose(np.clip(top, box.low, box.high), measured.quaternion))
+        yield from self.line(cell, Pose(np.clip(top, box.low, box.high), measured.quaternion), limp=True)
 
     def home(self, cell: Cell) -> Iterator[None]:
         """Up, then to the task's home in joint space: the posture that redundant arms seek brings the joints along."""
@@ -108,8 +110,10 @@ class Motion:
     def _home(self) -> Pose:
         return Kinematics(arm_model(self.task.arm)).pose(self.task.home)
 
-    def _tick(self, cell: Cell, pose: Pose, reading: Reading) -> Reading:
+    def _tick(self, cell: Cell, pose: Pose, reading: Reading, *, limp: bool = False) -> Reading:
         bound = np.array([self.clip[0]] * 3 + [self.clip[1]] * 3)
+        if limp:
+            bound[[0, 1, 3, 4, 5]] *= LIMP
         width = self.task.gripper.start if self.task.gripper else None
         cell.command(PoseTarget(pose, reading.tick, clip=np.concatenate([-bound, bound])), width)
         return cell.wait()

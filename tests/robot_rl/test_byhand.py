@@ -1,6 +1,7 @@
 """Demonstrations by a person, who is a script here."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from robot_rl.data.journal import Journal, read_journal
 from robot_rl.data.label import Label
 from robot_rl.envs import make
 from robot_rl.person import Person
+from robot_rl.resets.base import Outcome
 from tests.robot_rl.test_person import Said
 
 
@@ -32,7 +34,8 @@ class Hands:
         self.expert = env.task.expert(env.task)
         self.episode, self.step, self.waits = -1, 0, 0
         self._reset = env._reset
-        env._reset = self.reset
+        env._reset = functools.partial(self.reset)
+        env._reset.outcome = Outcome()
         self.looks = 0
 
     def reset(self, cell, seed):

@@ -64,7 +64,7 @@ BAD = [
     (
         ["trian"],
         "unknown command 'trian'; did you mean train? Choices: train, offline, eval, compare, demos, data, classifier, "
-        "preferences, pretrain, tasks, node, doctor",
+        "preferences, pretrain, tasks, new-task, node, doctor",
     ),
     (["train"], "`robot-rl train` needs TASK"),
     (["eval", "runs/a", "--best", "--kept"], "--best is of one policy and --kept of all that were kept"),

@@ -100,7 +100,7 @@ def test_report_lies_in_the_run_folder(tmp_path, records):
     assert json.loads(run.summary.read_text()) == summary
     assert summary["steps"] == (30 if records else 0)
     assert run.curves.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    console = Console(record=True, width=120, file=io.StringIO())
+    console = Console(record=True, width=200, file=io.StringIO())
     print_report(run, summary, console)
     text = console.export_text()
     assert str(run.curves) in text.replace("\n", "")
