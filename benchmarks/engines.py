@@ -71,7 +71,7 @@ def policy(name: str, randomise: bool, quick: bool) -> dict[str, Any]:
     run = BUILD / "runs" / f"{NAME}-{name}{'-drawn' if randomise else ''}{'-quick' if quick else ''}"
     shutil.rmtree(run, ignore_errors=True)
     progress(f"training {name}{' on drawn worlds' if randomise else ''}")
-    options = [*(("--steps", "600") if quick else ()), *(("--randomise", "true") if randomise else ())]
+    options = [*(("--steps", "600") if quick else ()), *(("--randomise",) if randomise else ())]
     robot_rl("train", name, "--transport", "inprocess", "--run", str(run), *options)
     rates = {}
     for engine in ENGINES:
