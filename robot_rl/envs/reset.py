@@ -24,13 +24,15 @@ class ScriptedReset:
     """Lift, draw the scene, move to a start pose drawn by the seed, settle, tare, hand over to the policy.
 
     speed: m/s of the reference. tolerance: m, rad at which the start pose counts as reached.
-    clip: bound of the pose error on the way, m and rad: with the stiffness it bounds the force.
+    clip: bound of the pose error on the way, m and rad: with the stiffness it bounds the force. rest: m/s under which
+    the arm is at rest.
     """
 
     task: TaskSpec
     speed: float = 0.25
     tolerance: tuple[float, float] = (0.003, 0.02)
     clip: tuple[float, float] = (0.02, 0.15)
+    rest: float = 0.02
     patience: int = 100
 
     def __call__(self, cell: Cell, seed: int) -> Reading:
@@ -43,6 +45,8 @@ class ScriptedReset:
             self._dwell(cell, measured, ticks=3)
         if measured.position[2] < over.position[2]:
             self._move(cell, over)
+        else:
+            self._rest(cell, measured)
         cell.reset_scene(seed)
         self._move(cell, start)
         cell.tare()
@@ -71,6 +75,15 @@ class ScriptedReset:
             cell.command(self._target(pose, reading.tick), self._width())
             reading = cell.wait()
         return reading
+
+    def _rest(self, cell: Cell, pose: Pose) -> None:
+        """Stay where the arm is until it is at rest: what lies on what it holds is not put there on the move."""
+        reading = cell.read()
+        for _ in range(self.patience):
+            if np.linalg.norm(reading.arm.twist[:3]) < self.rest:
+                return
+            cell.command(self._target(pose, reading.tick), self._width())
+            reading = cell.wait()
 
     def _width(self) -> float | None:
         return self.task.gripper.start if self.task.gripper else None
@@ -104,7 +117,7 @@ class ScriptedReset:
         return bool(
             np.linalg.norm(arm.pose.position - goal.position) < self.tolerance[0]
             and np.linalg.norm(turn) < self.tolerance[1]
-            and np.linalg.norm(arm.twist[:3]) < 0.02
+            and np.linalg.norm(arm.twist[:3]) < self.rest
         )
 
 

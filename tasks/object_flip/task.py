@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from controllers import spatial
 from controllers.interface import Array, Pose, Reading
 from tasks.expert import Noise, steer
 from tasks.spec import ActionSpec, Gains, ObservationSpec, TaskSpec, Workspace
@@ -52,9 +53,10 @@ def randomise(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generat
     joint, pan = model.joint("block_free"), data.site("pan")
     at, speed = int(joint.qposadr[0]), int(joint.dofadr[0])
     offset = PLACE + np.append(rng.uniform(-0.01, 0.01, 2), 0.0)
-    heading = np.arctan2(pan.xmat[3], pan.xmat[0]) + rng.uniform(-1, 1) * np.radians(3)
+    heading = spatial.exp(np.array([0.0, 0.0, rng.uniform(-1, 1) * np.radians(3)]))
+    stands = spatial.multiply(data.body("pan").xquat[[1, 2, 3, 0]], heading)
     data.qpos[at : at + 3] = pan.xpos + pan.xmat.reshape(3, 3) @ offset
-    data.qpos[at + 3 : at + 7] = np.cos(heading / 2), 0.0, 0.0, np.sin(heading / 2)
+    data.qpos[at + 3 : at + 7] = stands[[3, 0, 1, 2]]
     data.qvel[speed : speed + 6] = 0.0
 
 

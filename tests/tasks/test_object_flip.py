@@ -40,8 +40,17 @@ def put(cell, place, pitch, seconds=0.3, velocity=(0.0, 0.0, 0.0)):
 
 
 def test_the_block_rides_to_the_start_standing(cell):
-    places = []
+    """Also when the pan was leaning and on the move as the episode before ended."""
+    places, ahead = [], np.array([0.09, 0.0, 0.02])
     for seed in range(12):
+        cell.acquire("policy")
+        reading = cell.read()
+        for step in range(6):
+            lean = spatial.exp(np.array([0.0, 0.1 * (-1) ** seed, 0.0]))
+            pose = reading.arm.pose
+            goal = Pose(pose.position + ahead * (-1) ** (step // 4), spatial.multiply(pose.quaternion, lean))
+            cell.command(PoseTarget(goal, reading.tick))
+            reading = cell.wait()
         reading = ScriptedReset(cell.task)(cell, seed)
         places.append(reading.sim["block_in_pan"] - PLACE)
         assert reading.sim["red_axis"][0] < -0.99
