@@ -118,5 +118,5 @@ SPEC = TaskSpec(
     gripper=GripperSpec(open=0.036, start=0.036),
     horizon=80,
     steps=4000,
-    learner={"critics": 2, "batch": 128, "utd": 8},
+    learner={"critics": 2, "batch": 128, "utd": 8, "grasp_critic": True},
 )
