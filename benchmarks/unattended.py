@@ -3,8 +3,8 @@
 `relocate` and `relocate_back` are learnt together (`--reset.reverse true`); then their policies act in turns, as in
 training, with nobody who puts anything back: every scene is what the episode before left. Counts resets, attempts of
 resets that failed and why, episodes that failed, and each time that a person would have been needed: an arm that
-latched, a reset that gave up, an object that eight episodes in a row did not move to where it belongs. Then, and then
-alone, the twin begins anew. Goes on where it stopped, hour by hour.
+latched, a reset that gave up, an object that fell beside the bins, or that eight episodes in a row did not move. Then,
+and then alone, the twin begins anew. Goes on where it stopped, hour by hour.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ class Shift:
         self.counts["resets"] += 1
         observation, info = env.reset(seed=seed)
         self.counts["failed attempts of resets"] += len(info["reset"].failures)
+        self.counts["calls: lost"] += info["reset"].put_back
         act, step, over = policy_act(self._policies[self._acting], seed, stochastic=self._failed > 0), 0, False
         while not over:
             observation, _, terminated, truncated, info = env.step(act(observation, env.reading, step))

@@ -7,7 +7,7 @@ Every record has `kind` and `time` (s, Unix). The kinds, and their other keys:
     episode  step: environment steps so far; length; return; success (null: the end of the run cut it);
              intervened: steps a person made;
              version: of the policy; robot_s: robot time of the episode, reset apart, s;
-             reset_s, reset_failures, homed: of the reset before it, `robot_rl.resets.base.Outcome`;
+             reset_s, reset_failures, homed, put_back: of the reset before it, `robot_rl.resets.base.Outcome`;
              sync_p99_ms: for how long 99 in 100 steps waited for the journal's disk, at most;
              weights_age_s, weights_lag_steps, act_ms (and each as _p99_), act_overruns: `robot_rl.pacing`
     update   step: environment steps received; offline, gradient steps; updates: critic updates so far; version;

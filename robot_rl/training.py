@@ -186,7 +186,8 @@ def _reset_numbers(reset: Outcome | None) -> dict[str, Any]:
     """Of how the reset before an episode went; nothing where nobody tells."""
     if reset is None:
         return {}
-    return {"reset_s": reset.seconds, "reset_failures": list(reset.failures), "homed": reset.homed}
+    told = {"reset_s": reset.seconds, "reset_failures": list(reset.failures)}
+    return told | {"homed": reset.homed, "put_back": reset.put_back}
 
 
 class BlockReport:

@@ -42,6 +42,7 @@ def placed(task: TaskSpec, place: Place, *, scene: bool = False) -> TaskSpec:
         workspace=_workspace(task.workspace, there, place.box),
         reward=_seen(task.reward, back),
         verify=None if task.verify is None else _seen(task.verify, back),
+        lost=None if task.lost is None else _seen(task.lost, back),
         expert=lambda _: PlacedExpert(task.expert(task), back),
     )
     if not scene:

@@ -142,7 +142,8 @@ class TaskSpec:
     goal: the scene's body that success depends on, mocap or on a free joint, which evaluation may move.
     learner: overrides of the learner's defaults, by field name.
     reverse: name of the task that undoes this one, if there is one: each begins wherever the other's success ends, and
-    that one's `reverse` is this task.
+    that one's `reverse` is this task. lost: whether what the task is about lies where no policy gets it back, from
+    `sim/*`; a reset that leaves the scene as it is asks that.
     """
 
     name: str
@@ -173,6 +174,7 @@ class TaskSpec:
     learner: Mapping[str, Any] = field(default_factory=dict)
     arm: str = "fr3"
     reverse: str = ""
+    lost: Callable[[Reading], bool] | None = None
 
     def on(self, arm: str) -> TaskSpec:
         """This task for another arm: home near the same start pose, gains within what that arm allows.

@@ -12,12 +12,14 @@ from controllers.interface import Cell, Reading
 class Outcome:
     """How the last reset went. failures: why each attempt before the last one failed, in a sentence.
 
-    seconds: of robot time. homed: whether it went by the home joint angles.
+    seconds: of robot time. homed: whether it went by the home joint angles. put_back: whether the twin drew a scene
+    that was to stay, because something was lost.
     """
 
     failures: tuple[str, ...] = ()
     seconds: float = 0.0
     homed: bool = False
+    put_back: bool = False
 
 
 class Reset(Protocol):

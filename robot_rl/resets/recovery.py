@@ -12,6 +12,7 @@ One tick of the tree is one tick of the cell. An arm that latches ends it at onc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 from py_trees.behaviour import Behaviour
@@ -79,8 +80,8 @@ class RecoveringReset:
         """Run it. Raises `ArmLatched`, and `ResetFailed` with the arm parked where all attempts failed."""
         due = bool(self._every) and self._episodes % self._every == 0
         self._episodes += 1
-        began = cell.read().stamp
-        attempts, park = self._attempts(cell, seed, due), Park("park", lambda: self._park(cell))
+        began, lost = cell.read().stamp, self._lost(cell)
+        attempts, park = self._attempts(cell, seed, due, draw=lost), Park("park", lambda: self._park(cell))
         tree = Selector("bring the cell to a start", memory=True, children=[*attempts, park])
         tree.tick_once()
         while tree.status == Status.RUNNING:
@@ -88,14 +89,22 @@ class RecoveringReset:
         failures = tuple(one.failure for one in attempts if one.failure)
         reading = cell.read()
         homed = due or len(failures) >= len(attempts) - 1
-        self.outcome = Outcome(failures, reading.stamp - began, homed)
+        self.outcome = Outcome(failures, reading.stamp - began, homed, lost)
+        name = self._scripted.task.name
         if tree.status == Status.FAILURE:
-            raise ResetFailed(_failed(attempts, park, self._scripted.task.name))
+            raise ResetFailed(_failed(attempts, park, name))
+        if lost and self._lost(cell):
+            raise ResetFailed(f"what {name} is about is out of reach: put it back, then go on with --resume")
         return reading
 
-    def _attempts(self, cell: Cell, seed: int, due: bool) -> Sequence[Attempt]:
-        """due: the first one goes by home, too."""
-        motion = self._scripted
+    def _lost(self, cell: Cell) -> bool:
+        """Whether something is where no policy gets it back, as far as a simulator tells."""
+        reading, task = cell.read(), self._scripted.task
+        return bool(not self._scripted.draw and task.lost is not None and reading.sim and task.lost(reading))
+
+    def _attempts(self, cell: Cell, seed: int, due: bool, *, draw: bool) -> Sequence[Attempt]:
+        """due: the first one goes by home, too. draw: the scene is drawn also where it was to stay."""
+        motion = replace(self._scripted, draw=True) if draw else self._scripted
 
         def to_the_start(first: Callable[[Cell], Iterator[None]] | None) -> Ticks:
             ways = () if first is None else (_as_reset(cell, first),)

@@ -20,6 +20,8 @@ LEFT, RIGHT = np.array([0.5, 0.1, 0.024]), np.array([0.5, -0.1, 0.024])
 """Centre of an object that lies in the middle of a bin, m in base."""
 INSIDE = 0.08
 """Distance in x and y from the middle of a bin within which the object is in it, m; the rim is at 0.1."""
+RIM = 0.1
+"""Distance in x and y from the middle of a bin to its rim, m."""
 LOW = 0.02
 """Height above `LEFT` and `RIGHT` up to which an object lies, on the slopes too, m."""
 STILL = 0.02
@@ -35,6 +37,12 @@ def lies_in(reading: Reading, place: Array) -> bool:
     offset = reading.sim["object_position"] - place
     still = bool(reading.sim["object_speed"][0] < STILL)
     return still and bool(np.abs(offset[:2]).max() < INSIDE and offset[2] < LOW)
+
+
+def lost(reading: Reading) -> bool:
+    """Whether the object lies beside both bins, where the workspace ends."""
+    place = reading.sim["object_position"]
+    return bool(np.abs(place - LEFT)[:2].max() > RIM and np.abs(place - RIGHT)[:2].max() > RIM)
 
 
 def relocated(goal: Array) -> Callable[[Reading], bool]:
@@ -144,6 +152,7 @@ def relocation(name: str, reverse: str, source: Array, goal: Array) -> TaskSpec:
         expert=lambda task: RelocateExpert(task, goal),
         randomise=draw_in(source),
         sim=sim,
+        lost=lost,
         action=ActionSpec(axes=("x", "y", "z"), translation=0.03),
         observation=ObservationSpec(fine=0.01, privileged=("object_from_tool",)),
         gripper=GripperSpec(start=0.08),

@@ -127,3 +127,25 @@ def test_the_environment_tells_how_the_reset_went():
     env = RobotEnv(REACH, TwinCell(REACH), reset=RecoveringReset(REACH, ResetConfig(rehome_every=1)))
     _, info = env.reset(seed=0)
     assert info["reset"].homed and info["reset"].seconds > 0
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_what_is_lost_is_put_back_or_asked_for(drawn, monkeypatch):
+    task = tasks.load("relocate")
+    cell = TwinCell(task)
+    place = int(cell.model.joint("object_free").qposadr[0])
+    reset = RecoveringReset(task, ResetConfig(draw=False))
+    reset(cell, 0)
+    assert not reset.outcome.put_back
+    cell.data.qpos[place : place + 3] = 0.55, 0.24, 0.02
+    cell.set_state_vector(cell.state_vector())
+    assert task.lost(cell.read())
+    if drawn:
+        assert not task.lost(reset(cell, 1))
+        assert reset.outcome.put_back
+        reset(cell, 2)
+        assert not reset.outcome.put_back
+    else:
+        monkeypatch.setattr(cell, "reset_scene", lambda seed: None)  # as on a robot
+        with pytest.raises(ResetFailed, match="what relocate is about is out of reach: put it back"):
+            reset(cell, 1)
