@@ -39,6 +39,11 @@ from robot_rl.terminal import check_terminal
 from robot_rl.view import check_view
 from tasks.spec import TaskSpec
 
+DEMOS_OPTIONS = (
+    "cell", "robot", "randomise", "clock", "obs", "keep_pictures", "reward", "demos", "seed", "run", "teleop_file",
+    "rerun",
+)  # fmt: skip
+"""What recording demonstrations takes of a run's options."""
 INTERRUPTED = 130
 USER_ERROR = 2
 
@@ -99,23 +104,7 @@ def _add_learning(command: Callable[[str, str, Any, str], Parser]) -> None:
     sources = "|".join(("scripted", *DEVICES))
     part.add_argument("--source", default="scripted", metavar=sources, help="who demonstrates (scripted)")
     part.add_argument("--lerobot", type=Path, metavar="DIR", help="write the set as a LeRobotDataset, too")
-    add_run_options(
-        part,
-        (
-            "cell",
-            "robot",
-            "randomise",
-            "clock",
-            "obs",
-            "keep_pictures",
-            "reward",
-            "demos",
-            "seed",
-            "run",
-            "teleop_file",
-            "rerun",
-        ),
-    )
+    add_run_options(part, DEMOS_OPTIONS)
 
     what = "look into recorded experience, verify, export, import, merge and trim it"
     add_data(command("data", "COMMAND", lambda options: 0, what))

@@ -10,7 +10,7 @@ from tasks.spec import TaskSpec
 
 
 class BulletCell(TwinCell):
-    """As `TwinCell`; contacts are solved by Bullet. Some ten times slower, and reproducible on one machine.
+    """As `TwinCell`; contacts are solved by Bullet. Much slower, and reproducible on one machine.
 
     Raises `SettingsError` where pybullet is not installed, `SceneError` for a scene that has what Bullet has not.
     """

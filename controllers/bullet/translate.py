@@ -17,14 +17,15 @@ import numpy as np
 from controllers.exceptions import SceneError
 from controllers.interface import Array
 
-FREE, BALL, SLIDE, HINGE = (int(kind) for kind in (
-    mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_BALL, mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE,
+FREE, SLIDE, HINGE = (int(kind) for kind in (
+    mujoco.mjtJoint.mjJNT_FREE, mujoco.mjtJoint.mjJNT_SLIDE, mujoco.mjtJoint.mjJNT_HINGE,
 ))  # fmt: skip
 FEATHER = 1e-3
 """Mass, kg, of the links between the joints of one body; what they carry is far heavier along each joint."""
 STOP = 1e4
 """Force, N or Nm, with which a joint is kept within its range."""
 WORLD = 0
+"""MuJoCo's number of the body that everything is fixed to."""
 FLOOR = [2.0, 2.0, 0.5]
 """Half sizes, m, of the box that a plane becomes."""
 NOWHERE = -1

@@ -28,7 +28,8 @@ def main(run: Path, ros_args: list[str], actor: str = FIRST) -> None:
 
 def serve(host: Host) -> None:
     """Answer with the stamp, ns, of the episode's first reading and how it went, as JSON; or with what is wrong."""
-    cell = host.cell(sim=False, cameras=False, owner="reset")
+    kept = host.config.robot == "twin" and not host.config.reset.draw  # then somebody has to see what is lost
+    cell = host.cell(sim=kept and host.task.lost is not None, cameras=False, owner="reset")
     reset = RecoveringReset(host.task, host.config.reset)
     requests = host.listener.serve(Trigger, RESET_SERVICE)
     settle_memory()

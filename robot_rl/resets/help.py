@@ -28,7 +28,7 @@ class Help:
         self._asked: float | None = None
 
     def wanted(self) -> bool:
-        """Whether to wait now, in a pause: asks when it is first so. `resumed` ends it."""
+        """Whether a pause has to begin: asks the person, once, in the call that says so. `resumed` ends the waiting."""
         if self._wanted and self._asked is None:
             why = self._why or f"put the scene of {self._task} as an episode needs it"
             self._asked = self._clock()

@@ -80,6 +80,7 @@ class RecoveringReset:
         """Run it. Raises `ArmLatched`, and `ResetFailed` with the arm parked where all attempts failed."""
         due = bool(self._every) and self._episodes % self._every == 0
         self._episodes += 1
+        self.outcome = Outcome()  # of a reset that a latch ends there is nothing to tell
         began, lost = cell.read().stamp, self._lost(cell)
         attempts, park = self._attempts(cell, seed, due, draw=lost), Park("park", lambda: self._park(cell))
         tree = Selector("bring the cell to a start", memory=True, children=[*attempts, park])

@@ -13,7 +13,8 @@ import numpy as np
 
 from controllers.interface import Array, Pose, Reading
 from tasks.expert import Noise, grip, steer
-from tasks.spec import ActionSpec, Gains, GripperSpec, ObservationSpec, TaskSpec, Workspace
+from tasks.handle import GAINS, GRIPPER, HIDDEN, REACH, handle, hide_cabinet, holds_bar
+from tasks.spec import ActionSpec, ObservationSpec, TaskSpec, Workspace
 
 if TYPE_CHECKING:
     import mujoco
@@ -24,14 +25,8 @@ HANDLE = np.array([0.5, 0.04, 0.065])
 TRAVEL = 0.12
 """Of the drawer, m; success is 80 % of it."""
 OPEN = 0.8 * TRAVEL
-HIDDEN = 0.005
-"""How far the cabinet stands from where it was taught, at most, in x and y, m."""
 SLACK = 0.003
 """By how much a bar between the fingers may be off the tool point, m."""
-BAR = (0.008, 0.018)
-"""Opening of a gripper that holds the bar, m; it measures 12 mm."""
-REACH = 0.015
-"""Distance in height between tool point and bar up to which the fingers are around it, m."""
 
 
 def reward(reading: Reading) -> tuple[float, bool]:
@@ -40,10 +35,9 @@ def reward(reading: Reading) -> tuple[float, bool]:
     It is open by `OPEN` at least, wherever the cabinet truly stands: only the handle comes so far, the rest of the
     drawer stays 7 cm behind it.
     """
-    gripper, offset = reading.gripper, reading.arm.pose.position - HANDLE
-    held = gripper is not None and gripper.grasped and BAR[0] < gripper.width < BAR[1]
+    offset = reading.arm.pose.position - HANDLE
     pulled = -offset[1] > OPEN + HIDDEN + SLACK
-    success = bool(held and pulled and abs(offset[2]) < REACH)
+    success = bool(holds_bar(reading) and pulled and abs(offset[2]) < REACH)
     return float(success), success
 
 
@@ -53,20 +47,9 @@ def verify(reading: Reading) -> bool:
     return near and bool(reading.sim["drawer_opening"][0] >= OPEN)
 
 
-def randomise(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
-    """The cabinet stands up to `HIDDEN` beside its taught place, which no observation shows; the drawer is shut."""
-    mocap = int(model.body("cabinet").mocapid[0])
-    data.mocap_pos[mocap] = HANDLE + np.append(rng.uniform(-HIDDEN, HIDDEN, 2), 0.0)
-
-
 def sim(model: mujoco.MjModel, data: mujoco.MjData) -> Mapping[str, Array]:
     """The bar's middle in base and seen from the tool point in base axes, and the drawer's opening (1,), m."""
-    handle = data.site("handle").xpos
-    return {
-        "handle_position": handle.copy(),
-        "handle_from_tool": handle - data.site("tool").xpos,
-        "drawer_opening": data.joint("drawer_slide").qpos.copy(),
-    }
+    return {**handle(model, data), "drawer_opening": data.joint("drawer_slide").qpos.copy()}
 
 
 class DrawerExpert:
@@ -82,13 +65,13 @@ class DrawerExpert:
 
     def act(self, reading: Reading) -> Array:
         assert reading.gripper is not None, "drawer needs a gripper"
-        handle, offset = reading.sim["handle_position"], reading.sim["handle_from_tool"]
+        bar, offset = reading.sim["handle_position"], reading.sim["handle_from_tool"]
         aligned = bool(abs(offset[0]) < 0.015 and abs(offset[1]) < 0.008)
         around = aligned and abs(offset[2]) < 0.008
         if reading.gripper.grasped and around:
-            goal = handle - np.array([0.0, 0.05, 0.0])
+            goal = bar - np.array([0.0, 0.05, 0.0])
         else:
-            goal = handle + np.array([0.0, 0.0, 0.0 if aligned else self.ABOVE])
+            goal = bar + np.array([0.0, 0.0, 0.0 if aligned else self.ABOVE])
         move = steer(self._task.action, reading.arm.pose, Pose(goal, DOWN))
         return np.concatenate([self._noise.add(move), grip(self._task.gripper, around)])
 
@@ -103,19 +86,15 @@ SPEC = TaskSpec(
     anchor=Pose(HANDLE, DOWN),
     # Not lower: the twin's fingers touch with their tips alone, which must not slip under the bar.
     workspace=Workspace(HANDLE + np.array([-0.06, -0.14, -0.003]), HANDLE + np.array([0.06, 0.045, 0.2])),
-    gains=Gains(
-        stiffness=np.array([1500.0] * 3 + [100.0] * 3),
-        damping=np.array([195.0] * 3 + [12.0] * 3),
-        clip=np.array([-0.015] * 3 + [-0.1] * 3 + [0.015] * 3 + [0.1] * 3),
-    ),
+    gains=GAINS,
     reward=reward,
     verify=verify,
     expert=DrawerExpert,
-    randomise=randomise,
+    randomise=hide_cabinet(HANDLE),
     sim=sim,
     action=ActionSpec(axes=("x", "y", "z"), translation=0.02),
     observation=ObservationSpec(fine=0.01),
-    gripper=GripperSpec(open=0.036, start=0.036),
+    gripper=GRIPPER,
     horizon=80,
     steps=4000,
     learner={"critics": 2, "batch": 128, "utd": 8, "grasp_critic": True},

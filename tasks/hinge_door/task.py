@@ -13,7 +13,8 @@ import numpy as np
 
 from controllers.interface import Array, Pose, Reading
 from tasks.expert import Noise, grip, steer
-from tasks.spec import ActionSpec, Gains, GripperSpec, ObservationSpec, TaskSpec, Workspace
+from tasks.handle import GAINS, GRIPPER, REACH, handle, hide_cabinet, holds_bar
+from tasks.spec import ActionSpec, ObservationSpec, TaskSpec, Workspace
 
 if TYPE_CHECKING:
     import mujoco
@@ -25,16 +26,10 @@ HANDLE = HINGE + np.array([-0.2, -0.075, 0.08])
 """Where the bar is grasped while the door is shut, as taught, m in base."""
 OPEN = np.radians(40)
 """Angle from which on the door is open, rad."""
-HIDDEN = 0.005
-"""How far the cabinet stands from where it was taught, at most, in x and y, m."""
 MARGIN = np.radians(3)
 """What `HIDDEN`, and a bar that is not quite at the tool point, may make of an angle about the taught hinge, rad."""
 RING = 0.02
 """Distance from the circle that the bar goes on, and from the height it is grasped at, of a tool that holds it, m."""
-BAR = (0.008, 0.018)
-"""Opening of a gripper that holds the bar, m; it measures 12 mm, the door 22."""
-REACH = 0.015
-"""Distance between tool point and bar up to which the fingers are around it, m."""
 
 
 def about_hinge(position: Array) -> tuple[float, float]:
@@ -49,11 +44,10 @@ def reward(reading: Reading) -> tuple[float, bool]:
 
     It is open by `OPEN` at least, wherever the cabinet truly stands: at that place and height there is only the handle.
     """
-    gripper, tool = reading.gripper, reading.arm.pose.position
+    tool = reading.arm.pose.position
     angle, away = about_hinge(tool)
-    held = gripper is not None and gripper.grasped and BAR[0] < gripper.width < BAR[1]
     on_circle = away < RING and abs(tool[2] - HANDLE[2]) < RING
-    success = bool(held and on_circle and angle > OPEN + MARGIN)
+    success = bool(holds_bar(reading) and on_circle and angle > OPEN + MARGIN)
     return float(success), success
 
 
@@ -64,20 +58,9 @@ def verify(reading: Reading) -> bool:
     return around and bool(reading.sim["door_angle"][0] >= OPEN)
 
 
-def randomise(model: mujoco.MjModel, data: mujoco.MjData, rng: np.random.Generator) -> None:
-    """The cabinet stands up to `HIDDEN` beside its taught place, which no observation shows; the door is shut."""
-    mocap = int(model.body("cabinet").mocapid[0])
-    data.mocap_pos[mocap] = HINGE + np.append(rng.uniform(-HIDDEN, HIDDEN, 2), 0.0)
-
-
 def sim(model: mujoco.MjModel, data: mujoco.MjData) -> Mapping[str, Array]:
     """Where the bar is grasped, in base and from the tool point in base axes, m; the door's angle (1,), rad."""
-    handle = data.site("handle").xpos
-    return {
-        "handle_position": handle.copy(),
-        "handle_from_tool": handle - data.site("tool").xpos,
-        "door_angle": data.joint("door_hinge").qpos.copy(),
-    }
+    return {**handle(model, data), "door_angle": data.joint("door_hinge").qpos.copy()}
 
 
 class DoorExpert:
@@ -93,7 +76,7 @@ class DoorExpert:
 
     def act(self, reading: Reading) -> Array:
         assert reading.gripper is not None, "hinge_door needs a gripper"
-        handle, offset = reading.sim["handle_position"], reading.sim["handle_from_tool"]
+        bar, offset = reading.sim["handle_position"], reading.sim["handle_from_tool"]
         aligned = bool(abs(offset[0]) < 0.008 and abs(offset[1]) < 0.008)
         around = aligned and abs(offset[2]) < 0.01
         if reading.gripper.grasped and around:
@@ -101,7 +84,7 @@ class DoorExpert:
             cos, sin = np.cos(ahead), np.sin(ahead)
             goal = HINGE + np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ (HANDLE - HINGE)
         else:
-            goal = handle + np.array([0.0, 0.0, 0.0 if aligned else self.ABOVE])
+            goal = bar + np.array([0.0, 0.0, 0.0 if aligned else self.ABOVE])
         move = steer(self._task.action, reading.arm.pose, Pose(goal, DOWN))
         return np.concatenate([self._noise.add(move), grip(self._task.gripper, around)])
 
@@ -115,19 +98,15 @@ SPEC = TaskSpec(
     start_noise=np.array([0.04, 0.04, 0.03, 0.0]),
     anchor=Pose(HANDLE, DOWN),
     workspace=Workspace(HANDLE + np.array([-0.05, -0.16, -0.015]), HANDLE + np.array([0.13, 0.05, 0.2])),
-    gains=Gains(
-        stiffness=np.array([1500.0] * 3 + [100.0] * 3),
-        damping=np.array([195.0] * 3 + [12.0] * 3),
-        clip=np.array([-0.015] * 3 + [-0.1] * 3 + [0.015] * 3 + [0.1] * 3),
-    ),
+    gains=GAINS,
     reward=reward,
     verify=verify,
     expert=DoorExpert,
-    randomise=randomise,
+    randomise=hide_cabinet(HINGE),
     sim=sim,
     action=ActionSpec(axes=("x", "y", "z"), translation=0.02),
     observation=ObservationSpec(fine=0.01),
-    gripper=GripperSpec(open=0.036, start=0.036),
+    gripper=GRIPPER,
     horizon=80,
     steps=4000,
     learner={"critics": 2, "batch": 128, "utd": 8},

@@ -102,7 +102,7 @@ def test_each_direction_learns_in_its_own_run(trained):
     reverse = RunFolder(trained.path / "reverse")
     there, back = (JournalReader(run.journal) for run in (trained, reverse))
     assert there.steps + back.steps == 300
-    assert there.schema.task, back.schema.task == ("relocate", "relocate_back")
+    assert (there.schema.task, back.schema.task) == ("relocate", "relocate_back")
     for run in (trained, reverse):
         assert any(run.checkpoints.iterdir())
         assert any(episode["success"] for episode in episodes(run))

@@ -7,7 +7,8 @@ import tasks
 from controllers.interface import GripperState, Pose, PoseTarget
 from controllers.twin import TwinCell
 from robot_rl.resets.scripted import ScriptedReset
-from tasks.drawer.task import DOWN, HANDLE, HIDDEN, OPEN, SLACK, TRAVEL
+from tasks.drawer.task import DOWN, HANDLE, OPEN, SLACK, TRAVEL
+from tasks.handle import HIDDEN
 
 DONE = np.array([0.0, -OPEN - HIDDEN - SLACK - 0.001, 0.0])
 """From the shut handle to where the reward counts, m."""

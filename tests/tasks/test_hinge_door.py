@@ -7,7 +7,8 @@ import tasks
 from controllers.interface import GripperState, Pose, PoseTarget
 from controllers.twin import TwinCell
 from robot_rl.resets.scripted import ScriptedReset
-from tasks.hinge_door.task import DOWN, HANDLE, HIDDEN, HINGE, MARGIN, OPEN, about_hinge
+from tasks.handle import HIDDEN
+from tasks.hinge_door.task import DOWN, HANDLE, HINGE, MARGIN, OPEN, about_hinge
 
 GRIPPED, WIDE = 0.0, 0.036
 ABOVE = np.array([0.0, 0.0, 0.06])

@@ -146,6 +146,6 @@ def test_what_is_lost_is_put_back_or_asked_for(drawn, monkeypatch):
         reset(cell, 2)
         assert not reset.outcome.put_back
     else:
-        monkeypatch.setattr(cell, "reset_scene", lambda seed: None)  # as on a robot
+        monkeypatch.setattr(cell, "reset_scene", lambda seed: None)  # a draw that does not bring it back
         with pytest.raises(ResetFailed, match="what relocate is about is out of reach: put it back"):
             reset(cell, 1)
