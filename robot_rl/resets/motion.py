@@ -21,8 +21,6 @@ from tasks.spec import TaskSpec
 
 AT_REST = 0.02
 """Speed of the tool below which it stands, m/s."""
-LIMP = 0.1
-"""Share of the ordinary bound of the pose error, aside and in turning, of an arm that is limp."""
 AT_HOME = 0.1
 """Distance of every joint from home at which the arm is there, rad."""
 
@@ -60,8 +58,8 @@ class Motion:
             reading = self._tick(cell, pose, reading)
             yield
 
-    def line(self, cell: Cell, goal: Pose, *, limp: bool = False) -> Iterator[None]:
-        """A straight line at `speed`, then wait until the arm is there and at rest. limp: it may be anywhere aside."""
+    def line(self, cell: Cell, goal: Pose) -> Iterator[None]:
+        """A straight line at `speed`, then wait until the arm is there and at rest."""
         reading = cell.read()
         begin = reading.arm.pose
         distance = float(np.linalg.norm(goal.position - begin.position))
@@ -73,21 +71,29 @@ class Motion:
                 begin.position + share * (goal.position - begin.position),
                 spatial.multiply(begin.quaternion, spatial.exp(share * turn)),
             )
-            reading = self._tick(cell, pose, reading, limp=limp)
+            reading = self._tick(cell, pose, reading)
             yield
             if share == 1.0 and self._arrived(reading, goal):
                 return
-        away = np.linalg.norm(reading.arm.pose.position - goal.position) * 1e3
-        raise CellTimeout(
-            f"the reset of {self.task.name} is still {away:.1f} mm from its goal after {self.patience} ticks; "
-            "clear what blocks the arm, then reset again"
-        )
+        raise self._blocked(float(np.linalg.norm(reading.arm.pose.position - goal.position)))
 
     def up(self, cell: Cell) -> Iterator[None]:
-        """Straight up, as far as the workspace goes, limp aside and in turning: what is wedged can right itself."""
-        box, measured = self.task.workspace, cell.read().arm.pose
-        top = np.append(measured.position[:2], box.high[2])
-        yield from self.line(cell, Pose(np.clip(top, box.low, box.high), measured.quaternion), limp=True)
+        """Straight up, as far as the workspace goes; aside and in turning the reference is wherever the arm is.
+
+        So nothing holds a wedge together: what presses or twists the tool finds it limp, and only the pull is left.
+        """
+        reading, top = cell.read(), float(self.task.workspace.high[2])
+        height = reading.arm.pose.position[2]
+        for _ in range(self.patience):
+            height = min(top, height + self.speed * cell.period)
+            measured = reading.arm.pose
+            pose = Pose(np.append(measured.position[:2], height), measured.quaternion)
+            reading = self._tick(cell, pose, reading)
+            yield
+            away, rises = abs(top - reading.arm.pose.position[2]), abs(reading.arm.twist[2])
+            if away < self.tolerance[0] and rises < AT_REST:
+                return
+        raise self._blocked(float(away))
 
     def home(self, cell: Cell) -> Iterator[None]:
         """Up, then to the task's home in joint space: the posture that redundant arms seek brings the joints along."""
@@ -110,10 +116,15 @@ class Motion:
     def _home(self) -> Pose:
         return Kinematics(arm_model(self.task.arm)).pose(self.task.home)
 
-    def _tick(self, cell: Cell, pose: Pose, reading: Reading, *, limp: bool = False) -> Reading:
+    def _blocked(self, away: float) -> CellTimeout:
+        """What is raised so many m from a goal."""
+        return CellTimeout(
+            f"the reset of {self.task.name} is still {away * 1e3:.1f} mm from its goal after {self.patience} ticks; "
+            "clear what blocks the arm, then reset again"
+        )
+
+    def _tick(self, cell: Cell, pose: Pose, reading: Reading) -> Reading:
         bound = np.array([self.clip[0]] * 3 + [self.clip[1]] * 3)
-        if limp:
-            bound[[0, 1, 3, 4, 5]] *= LIMP
         width = self.task.gripper.start if self.task.gripper else None
         cell.command(PoseTarget(pose, reading.tick, clip=np.concatenate([-bound, bound])), width)
         return cell.wait()

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import tasks
+from controllers import spatial
 from controllers.exceptions import ArmLatched, ResetFailed
 from controllers.interface import Pose, PoseTarget
 from controllers.twin import TwinCell
@@ -149,3 +150,22 @@ def test_what_is_lost_is_put_back_or_asked_for(drawn, monkeypatch):
         monkeypatch.setattr(cell, "reset_scene", lambda seed: None)  # a draw that does not bring it back
         with pytest.raises(ResetFailed, match="what relocate is about is out of reach: put it back"):
             reset(cell, 1)
+
+
+def test_going_up_lets_go_of_what_a_twist_wedges():
+    """Pins twisted in their holes hold as long as the arm holds its turn: pulling alone does not free them."""
+    task = tasks.load("pcb_insert")
+    env, expert = RobotEnv(task, TwinCell(task)), task.expert(task)
+    env.reset(seed=0)
+    expert.reset(np.random.default_rng(0))
+    while env.reading.sim["plug_depth"][0] < 0.0017:
+        env.step(expert.act(env.reading))
+    cell, held = env.cell, env.reading.arm.pose
+    twisted = Pose(held.position, spatial.multiply(held.quaternion, spatial.exp(np.array([0.0, 0.0, 0.06]))))
+    for _ in range(15):
+        cell.command(PoseTarget(twisted, cell.read().tick))
+        cell.wait()
+    assert cell.read().arm.wrench[5] > 0.4, "nothing twists the pins"
+    for _ in ScriptedReset(task).up(cell):
+        pass
+    assert cell.read().arm.pose.position[2] > task.workspace.high[2] - 0.004
