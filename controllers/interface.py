@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +112,7 @@ class Reading:
     features: camera name -> float16 maps of its frame, where something in the cell looks at pictures.
     sim: what only a simulator knows (SI); for rewards, experts and evaluation, never for a policy.
     safety: state of the filter (`hold`, `track`, `frozen`, `ramp`, `latched`), `reason` of a latch.
+    partner: what the second arm of two measures, in its own base.
     """
 
     tick: int
@@ -123,6 +124,7 @@ class Reading:
     sim: Mapping[str, Array] = field(default_factory=dict)
     safety: str = "track"
     reason: str = ""
+    partner: Reading | None = None
 
 
 class Cell(Protocol):
@@ -160,6 +162,20 @@ class Cell(Protocol):
 
     def close(self) -> None:
         """Release everything; a moving arm is brought to a hold first."""
+
+
+@runtime_checkable
+class TwoArmed(Cell, Protocol):
+    """A cell whose first arm this is; partner: the other one, with the same time, scene and latch."""
+
+    partner: Cell | None
+
+
+def partner_of(cell: Cell) -> Cell:
+    """The second arm. Raises TypeError where the cell has one arm."""
+    if not isinstance(cell, TwoArmed) or cell.partner is None:
+        raise TypeError(f"{type(cell).__name__} has one arm, and two are to move; use the twin of a task with two")
+    return cell.partner
 
 
 class Backend(Cell, Protocol):

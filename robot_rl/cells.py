@@ -129,7 +129,7 @@ def open_env(
     patience: how many times as long as the task's horizon an episode may last. backend: the cell, opened unless given.
     """
     from robot_rl.envs import RobotEnv
-    from robot_rl.resets.recovery import RecoveringReset
+    from robot_rl.resets.both import recovering_reset
 
     task = task_of(config)
     perception = open_perception(config)
@@ -140,7 +140,7 @@ def open_env(
 
         reward = Beside(reward)
     task = dataclasses.replace(task, horizon=patience * task.horizon)
-    reset = RecoveringReset(task, config.reset)
+    reset = recovering_reset(task, config.reset)
     return RobotEnv(task, backend, reward, reset, observer=observer_of(config), perception=perception)
 
 
@@ -210,6 +210,18 @@ def check_cell(config: RunConfig) -> None:
         raise ConfigError(f"randomise is on, but task {task.name} describes no domain; leave it out, or describe one.")
     if config.demos.isdigit() and int(config.demos) > 0:
         refuse_simulated_expert(config, task)
+
+
+def check_partner(config: RunConfig) -> None:
+    """Raise `ConfigError` where the two arms of the run's task cannot be moved."""
+    if config.robot != "twin":
+        raise ConfigError(f"task {config.task} moves two arms, and a cell has one so far; use --robot twin.")
+    if config.transport != "inprocess":
+        raise ConfigError(
+            f"task {config.task} moves two arms, which one ROS 2 graph does not yet; give --transport inprocess."
+        )
+    if config.engine != "mujoco":
+        raise ConfigError(f"task {config.task} moves two arms, and engine {config.engine} has one; use mujoco.")
 
 
 def refuse_simulated_expert(config: RunConfig, task: TaskSpec) -> None:

@@ -245,7 +245,7 @@ def _check(config: RunConfig, run: RunFolder) -> None:
     if not config.resume:
         refuse_existing(run.path)
     heavy = config.cell is not None or config.randomise or config.reset.reverse or config.task.startswith(GYM)
-    if heavy:  # else nothing heavy is imported
+    if heavy or _task(config.task).partner is not None:  # else nothing heavy is imported
         from robot_rl.problem import problem_of
 
         problem_of(config).check(config)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from robot_rl.cells import check_cell, observer_of, open_backend, open_env, task_of
+from robot_rl.cells import check_cell, check_partner, observer_of, open_backend, open_env, task_of
 from robot_rl.config import GYM, RECORDED, RunConfig
 from robot_rl.data.formats.experience import open_experience
 from robot_rl.data.schema import Schema
@@ -15,7 +15,7 @@ from robot_rl.data.transition import Observation
 from robot_rl.envs import gym
 from robot_rl.envs.environment import Environment
 from robot_rl.exceptions import ConfigError
-from robot_rl.resets.recovery import RecoveringReset
+from robot_rl.resets.both import recovering_reset
 from tasks.spec import GripperSpec
 
 
@@ -64,7 +64,8 @@ class RobotProblem:
         self._task = task_of(config)
         self._observer = observer_of(config)
         self.name, self.summary = self._task.name, self._task.summary
-        self.action_dim, self.gripper = self._task.action_dim, self._task.gripper
+        self.action_dim = self._task.action_dim
+        self.gripper = self._task.gripper if self._task.partner is None else None  # of two, none is the action's last
 
     @property
     def schema(self) -> Schema:
@@ -75,6 +76,8 @@ class RobotProblem:
         return self._observer.example()
 
     def check(self, config: RunConfig) -> None:
+        if self._task.partner is not None:
+            check_partner(config)
         if config.cell is not None or config.randomise:
             check_cell(config)
         if config.reset.reverse:
@@ -85,7 +88,7 @@ class RobotProblem:
     def facts(self, config: RunConfig) -> dict[str, str]:
         if config.robot == "twin":
             open_backend(config, self._task).close()
-            RecoveringReset(self._task, config.reset)
+            recovering_reset(self._task, config.reset)
         period, cell = self._task.period, config.cell
         minutes = (config.steps or 0) * period / 60
         found = {"robot time": f"{minutes:.1f} min of acting at {1 / period:.0f} Hz, resets apart"}

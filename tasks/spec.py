@@ -126,6 +126,20 @@ Randomise = Callable[["mujoco.MjModel", "mujoco.MjData", np.random.Generator], N
 
 
 @dataclass(frozen=True)
+class Partner:
+    """A second arm in a task's scene.
+
+    task: of that arm, in its own base frame: model, home, start, workspace, gains, action, gripper and scales of what
+    it observes; what all share (scene, reward, expert, horizon, ...) is asked of the first arm's task alone.
+    position (m), yaw (rad): of its base in the first arm's.
+    """
+
+    task: TaskSpec
+    position: tuple[float, float, float]
+    yaw: float
+
+
+@dataclass(frozen=True)
 class TaskSpec:
     """One task. `reward` sees one reading and returns (reward, success).
 
@@ -144,6 +158,8 @@ class TaskSpec:
     reverse: name of the task that undoes this one, if there is one: each begins wherever the other's success ends, and
     that one's `reverse` is this task. lost: whether what the task is about lies where no policy gets it back, from
     `sim/*`; a reset that leaves the scene as it is asks that.
+    partner: the second of two arms; its reading is `Reading.partner`, its part of an action comes after the first
+    arm's, and its names in the scene begin with `partner_`.
     """
 
     name: str
@@ -175,6 +191,7 @@ class TaskSpec:
     arm: str = "fr3"
     reverse: str = ""
     lost: Callable[[Reading], bool] | None = None
+    partner: Partner | None = None
 
     def on(self, arm: str) -> TaskSpec:
         """This task for another arm: home near the same start pose, gains within what that arm allows.
@@ -193,6 +210,11 @@ class TaskSpec:
         return replace(self, arm=arm, home=Kinematics(model).solve(self.start), gains=gains)
 
     @property
+    def arms(self) -> tuple[TaskSpec, ...]:
+        """What each arm does: this task, and its partner's."""
+        return (self,) if self.partner is None else (self, self.partner.task)
+
+    @property
     def action_dim(self) -> int:
-        """Axes moved, plus one for the gripper where the task uses it."""
-        return len(self.action.axes) + (self.gripper is not None)
+        """Of each arm the axes moved, plus one for the gripper where the task uses it."""
+        return sum(len(arm.action.axes) + (arm.gripper is not None) for arm in self.arms)

@@ -29,6 +29,7 @@ MOMENT = {
     "drawer": 24,
     "hinge_door": 28,
     "object_flip": 21,
+    "dual_arm_handover": 42,
 }
 """Steps of the expert before the picture is taken; 10 where a task is not named."""
 

@@ -23,6 +23,8 @@ SHELLS = {"panda": "fr3"}
 """Arms whose frames are another's: its shapes are drawn, with the arm's own inertias and limits."""
 FINGERS = ("finger_joint1", "finger_joint2")
 GRASPED = "grasped"
+PARTNER = "partner_"
+"""Before the names of a task's second arm."""
 LINK = "link"
 """Class of an arm's collision shapes, which touch nothing unless asked to."""
 PAIR_FIELDS = (
@@ -60,6 +62,13 @@ class Mount:
         """A part of the arm or hand by its full name."""
         return f"{self.prefix}{self.arm.prefix}{part}"
 
+    @classmethod
+    def all_of(cls, task: TaskSpec) -> tuple[Mount, ...]:
+        """Of the task's arm at the world's origin, and of its partner."""
+        beside = task.partner
+        second = () if beside is None else (cls(beside.task, PARTNER, beside.position, beside.yaw),)
+        return (cls(task), *second)
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -78,8 +87,8 @@ class Scene:
 
 
 def compose(task: TaskSpec, *, shapes: bool = True, collide: bool = False) -> mujoco.MjModel:
-    """Compile the cell of `task`: `build` with its arm alone, at the world's origin."""
-    return build(Scene.of(task), (Mount(task),), shapes=shapes, collide=collide)
+    """Compile the cell of `task`: `build` with its arms, the first at the world's origin."""
+    return build(Scene.of(task), Mount.all_of(task), shapes=shapes, collide=collide)
 
 
 def build(scene: Scene, mounts: Sequence[Mount], *, shapes: bool = True, collide: bool = False) -> mujoco.MjModel:

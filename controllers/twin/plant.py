@@ -13,7 +13,9 @@ from tasks.spec import TaskSpec
 
 
 class Plant(World):
-    """A task's arm (n joints), hand, scene and cameras. Time passes in `push` alone, one control period (1 ms) a call.
+    """A task's arms (n joints each), hands, scene and cameras. Time passes in `push` alone, a control period a call.
+
+    A control period is 1 ms. What has no arm's name is of the first one; two touch each other with all their links.
 
     Like a Franka, the robot holds itself up: torques are given, and `bias` is, without gravity. The same calls give
     bit-identical results. What is measured: see `TwinArm`.
@@ -22,7 +24,8 @@ class Plant(World):
     def __init__(
         self, task: TaskSpec, *, randomise: bool = True, collide: bool = False, domain: Domain | None = None
     ) -> None:
-        super().__init__(Scene.of(task), (Mount(task),), randomise=randomise, collide=collide, domain=domain)
+        collide = collide or task.partner is not None
+        super().__init__(Scene.of(task), Mount.all_of(task), randomise=randomise, collide=collide, domain=domain)
         self.task, self.arm = task, self.mounts[0].arm
 
     def push(self, torque: Array) -> None:

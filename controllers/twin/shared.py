@@ -8,7 +8,7 @@ from controllers.exceptions import SceneError
 from controllers.interface import Reading
 from controllers.twin import loop
 from controllers.twin.arm import TwinArm
-from controllers.twin.cell import ArmCell
+from controllers.twin.arm_cell import ArmCell
 from controllers.twin.compose import Mount, Scene
 from controllers.twin.world import World
 from tasks.spec import CameraSpec

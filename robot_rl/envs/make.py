@@ -6,7 +6,8 @@ import tasks
 from robot_rl.envs.observation import Observer
 from robot_rl.envs.robot_env import RobotEnv
 from robot_rl.exceptions import ConfigError
-from robot_rl.resets.scripted import FreshReset, ScriptedReset
+from robot_rl.resets.both import scripted_reset
+from robot_rl.resets.scripted import FreshReset
 from tasks.spec import TaskSpec
 
 ROBOTS = ("twin",)
@@ -48,7 +49,7 @@ def make_env(task: TaskSpec, *, obs: str = "state", seed: int = 0, fresh: bool =
         perception = Perception(seed=seed)
         backbone_id = perception.fingerprint
     cell = TwinCell(task, seed=seed, cameras=task.cameras if obs != "state" else ())
-    scripted = ScriptedReset(task)
+    scripted = scripted_reset(task)
     reset = FreshReset(scripted) if fresh else scripted
     observer = Observer(task, obs, backbone_id=backbone_id)
     return RobotEnv(task, cell, reset=reset, observer=observer, perception=perception)

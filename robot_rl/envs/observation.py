@@ -35,6 +35,10 @@ over their scales. reference_error: reference minus measured pose, over the acti
 """
 
 
+PARTNER = "partner/"
+"""Before the names of what a second arm measures, in its own frames, and of its part of the action."""
+
+
 class Observer:
     """Builds observations of one task, and their space.
 
@@ -56,6 +60,7 @@ class Observer:
         self._cameras = tuple(camera.name for camera in task.cameras)
         self._kept = self._cameras if keep_pictures else ()
         self._anchor_inverse = spatial.conjugate(task.anchor.quaternion)
+        self._partner = Observer(task.partner.task) if task.partner is not None else None
 
     @property
     def space(self) -> spaces.Dict:
@@ -76,6 +81,8 @@ class Observer:
         elif self._obs == "state":
             for name in self._task.observation.privileged:
                 boxes[f"sim/{name}"] = spaces.Box(-LIMIT, LIMIT, (3,), np.float32)
+        if self._partner is not None:
+            boxes |= {f"{PARTNER}{name}": box for name, box in self._partner.space.items()}
         return spaces.Dict(boxes)
 
     def schema(self) -> Schema:
@@ -100,6 +107,10 @@ class Observer:
             for name in self._task.observation.privileged
         }
         axes = [*action.axes, *(["gripper"] if self._task.gripper is not None else [])]
+        if self._partner is not None:
+            other = self._partner.schema()
+            units |= {f"{PARTNER}{item.name}": (item.unit, item.note) for item in other.observation}
+            axes += [f"{PARTNER}{axis}" for axis in other.actions]
         return Schema.from_example(self._task.name, self._zeros(), axes, units)
 
     def example(self) -> dict[str, NDArray]:
@@ -112,6 +123,9 @@ class Observer:
     def __call__(self, reading: Reading) -> dict[str, NDArray]:
         """The observation of `reading`."""
         values = self._measured(reading)
+        if self._partner is not None:
+            assert reading.partner is not None, "a cell of two arms reads both"
+            values |= {f"{PARTNER}{name}": value for name, value in self._partner(reading.partner).items()}
         if self._obs == "pixels":
             images = {camera.name: reading.images[camera.name] for camera in self._task.cameras}
             return values | images

@@ -11,15 +11,14 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from controllers import spatial
 from controllers.exceptions import ArmLatched
-from controllers.interface import Array, Cell, Image, Pose, PoseTarget, Reading
+from controllers.interface import Array, Cell, Image, Reading
 from robot_rl.data.schema import Schema
-from robot_rl.envs.action import ActionMapper
+from robot_rl.envs.arms import arms_of
 from robot_rl.envs.observation import Observer
 from robot_rl.perception import Encoder
 from robot_rl.resets.base import Reset
-from robot_rl.resets.scripted import ScriptedReset
+from robot_rl.resets.both import scripted_reset
 from robot_rl.rewards import RewardModel, TaskReward
 from robot_rl.rewards.base import Late
 from tasks.spec import CameraSpec, TaskSpec
@@ -56,7 +55,8 @@ class RobotEnv(gymnasium.Env[Any, Any]):
     Actions are in [-1, 1], shape (task.action_dim,). An episode is *terminated* by success alone, and
     *truncated* by the horizon or by a latch of the arm; nothing recovers a latched arm here.
     info: `success`, `stamp` (s), `tick`, `clamped` (float32 (2,), m and rad: how far the reference at the step's end
-    is from the one that the action asked for; leash, box and filter did that, the filter's smoothing included), `late`
+    is from the one that the action asked for, of two arms the larger; leash, box and filter did that, the filter's
+    smoothing included), `late`
     (`LateStep`s: what a slow reward now says of earlier steps), and `fault` (the latch's reason) when there is one; of
     a reset `reset` (`Outcome`: how it went).
     """
@@ -78,9 +78,9 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         self.task, self.cell, self.render_mode = task, cell, render_mode
         self.metadata = {**self.metadata, "render_fps": round(1.0 / task.period)}
         self._reward = reward or TaskReward(task)
-        self._reset = reset or ScriptedReset(task)
+        self._reset = reset or scripted_reset(task)
         self._observe, self._perception = observer or Observer(task), perception
-        self._map = ActionMapper(task)
+        self._arms = arms_of(task, cell)
         self.observation_space = self._observe.space
         self.action_space = spaces.Box(-1.0, 1.0, (task.action_dim,), np.float32)
         self._steps = 0
@@ -122,7 +122,8 @@ class RobotEnv(gymnasium.Env[Any, Any]):
             self.settle()
             reading = self.cell.read()  # what was measured before is old by now
         self._reading = self._seen(reading)
-        self._map.reset()
+        for arm in self._arms:
+            arm.reset()
         self._steps, self._step_before, self._step_of = 0, self._step_of, {}
         info = self._info(success=False, clamped=np.zeros(2, np.float32))
         return self._observe(self._reading), info | {"reset": self._reset.outcome}
@@ -131,9 +132,9 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         """One control period. Raises ValueError for an action that is not finite or of another shape."""
         before = self.reading
         action = self._checked(action)
-        target = PoseTarget(self._map.reference(action, before), before.tick)
         try:
-            self.cell.command(target, self._map.gripper_width(action))
+            for arm in self._arms:
+                arm.command(action, before)
             reading = self.cell.wait()
         except ArmLatched:
             reading = self.cell.read()
@@ -141,11 +142,12 @@ class RobotEnv(gymnasium.Env[Any, Any]):
         self._step_of[reading.tick] = self._steps
         self._steps += 1
         result = self._reward(reading)
-        latched = reading.safety == "latched"
-        truncated = not result.success and (latched or self._steps >= self.task.horizon)
-        info = self._info(result.success, _distance(self._map.asked(action, before), reading.arm.reference))
+        latched = [own.reason for arm in self._arms if (own := arm.of(reading)).safety == "latched"]
+        truncated = not result.success and (bool(latched) or self._steps >= self.task.horizon)
+        clamped = np.maximum.reduce([arm.clamped(action, before, reading) for arm in self._arms])
+        info = self._info(result.success, clamped)
         if latched:
-            info["fault"] = reading.reason
+            info["fault"] = latched[0]
         info["late"] = [late for one in result.late if (late := self._late(one)) is not None]
         return self._observe(reading), float(result.value), result.success, truncated, info
 
@@ -209,9 +211,3 @@ class RobotEnv(gymnasium.Env[Any, Any]):
     def _info(self, success: bool, clamped: NDArray[np.float32]) -> dict[str, Any]:
         reading = self.reading
         return {"success": success, "stamp": reading.stamp, "tick": reading.tick, "clamped": clamped}
-
-
-def _distance(asked: Pose, accepted: Pose) -> NDArray[np.float32]:
-    """(2,): m and rad between two poses."""
-    turn = spatial.log(spatial.multiply(spatial.conjugate(asked.quaternion), accepted.quaternion))
-    return np.array([np.linalg.norm(accepted.position - asked.position), np.linalg.norm(turn)], np.float32)

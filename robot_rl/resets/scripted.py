@@ -11,7 +11,7 @@ import numpy as np
 from controllers import spatial
 from controllers.exceptions import SettingsError
 from controllers.interface import Cell, Pose, Reading
-from robot_rl.resets.base import Outcome
+from robot_rl.resets.base import Outcome, Reset
 from robot_rl.resets.motion import Motion
 from tasks.spec import AXES
 
@@ -83,7 +83,7 @@ class ScriptedReset(Motion):
 class FreshReset:
     """For the twin alone: begin as new, then `scripted`. An episode then depends on its seed and on nothing else."""
 
-    scripted: ScriptedReset
+    scripted: Reset
     outcome = Outcome()
 
     def __call__(self, cell: Cell, seed: int) -> Reading:

@@ -9,9 +9,11 @@ from controllers.cells import load_cell, save_place
 from controllers.exceptions import SettingsError
 from controllers.places import Frame, Place
 from robot_rl.cells import needs_simulator, open_backend, open_env, refuse_simulated_expert, task_of
+from robot_rl.cli import main
 from robot_rl.config import RunConfig, effective, in_cell, load_config, read_overrides, save_config
 from robot_rl.exceptions import ConfigError
 from robot_rl.graph import graph
+from robot_rl.problem import problem_of
 
 FRONT = {"cameras": {"front": {"driver": "twin", "size": [64, 64]}}}
 
@@ -132,3 +134,21 @@ def test_an_environment_in_a_cell_runs_the_task():
     env.reset(seed=1)
     assert not env.step(np.zeros(3))[2]
     env.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "which one ROS 2 graph does not yet; give --transport inprocess"),
+        ({"transport": "inprocess", "engine": "bullet"}, "and engine bullet has one; use mujoco"),
+    ],
+)
+def test_two_arms_are_refused_where_only_one_can_be_moved(options, said):
+    config = effective(tasks.load("dual_arm_handover"), options)
+    with pytest.raises(ConfigError, match=said):
+        problem_of(config).check(config)
+
+
+def test_a_task_with_two_arms_is_refused_before_a_graph_is_started(capsys):
+    assert main(["train", "dual_arm_handover", "--dry-run"]) == 2
+    assert "dual_arm_handover moves two arms" in capsys.readouterr().err
