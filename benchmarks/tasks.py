@@ -96,6 +96,16 @@ def new_lines() -> int:
     return sum(bool(line.strip()) for file in files for line in file.read_text().splitlines())
 
 
+def _each(name: str, results: list[dict[str, Any]]) -> list[Figure]:
+    """Of each seed: success at the end, and of cloning beside."""
+    cloning = "behaviour cloning"
+    return [
+        Figure(f"{name}: success at the end, run {run}", result["kept"][-1]["success_rate"], "",
+               peer=cloning, peer_value=result["bc"])
+        for run, result in enumerate(results, 1)
+    ]  # fmt: skip
+
+
 def _of(name: str, results: list[dict[str, Any]]) -> list[Figure]:
     """Of one task's seeds; the time to the level is the median's, and infinite where it was not reached."""
     period, seeds = tasks.load(name).period, f"{len(results)} seed{'s' * (len(results) > 1)}"
@@ -106,6 +116,7 @@ def _of(name: str, results: list[dict[str, Any]]) -> list[Figure]:
     cycles = [end["mean_cycle_s"] for end in ends if end["mean_cycle_s"] is not None]
     demo_s = float(np.mean([result["demo_s"] for result in results]))
     return [
+        *_each(name, results),
         at_least(f"{name}: least success at the end, {seeds}", min(end["success_rate"] for end in ends), "", LEVEL),
         Figure(f"{name}: robot time to {LEVEL:.0%}, median", minutes, "min", peer=theirs, peer_value=value),
         Figure(f"{name}: wall time of the whole run", float(np.median([r["wall_s"] for r in results])) / 60, "min"),

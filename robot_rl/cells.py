@@ -14,7 +14,7 @@ import tasks
 from controllers.cells import CellConfig, check_gains, fit, need_cameras, open_cell
 from controllers.interface import ArmState, GripperState, Reading
 from controllers.settings import build, plain
-from robot_rl.config import LEARNT, SLOW, RunConfig
+from robot_rl.config import LEARNT, SLOW, RunConfig, devices_of
 from robot_rl.exceptions import ConfigError
 from tasks.domain import Domain
 from tasks.spec import CameraSpec, TaskSpec
@@ -132,6 +132,8 @@ def open_env(
     from robot_rl.resets.both import recovering_reset
 
     task = task_of(config)
+    if task.partner is not None:
+        check_partner(config)
     perception = open_perception(config)
     backend = backend or open_backend(config, task, seed=seed, cameras=cameras_of(config))
     reward = enough_of(config, reward_of(config)) if training else None
@@ -213,13 +215,12 @@ def check_cell(config: RunConfig) -> None:
 
 
 def check_partner(config: RunConfig) -> None:
-    """Raise `ConfigError` where the two arms of the run's task cannot be moved."""
-    if config.robot != "twin":
-        raise ConfigError(f"task {config.task} moves two arms, and a cell has one so far; use --robot twin.")
-    if config.transport != "inprocess":
-        raise ConfigError(
-            f"task {config.task} moves two arms, which one ROS 2 graph does not yet; give --transport inprocess."
-        )
+    """Raise `ConfigError` for what has one arm so far, where the run's task moves two."""
+    if config.cell is not None:
+        raise ConfigError(f"task {config.task} moves two arms, and cell {config.cell.name} has one; leave --cell out.")
+    devices = devices_of(config)
+    if devices:
+        raise ConfigError(f"task {config.task} moves two arms, and {devices[0]} moves one; leave it out.")
     if config.engine != "mujoco":
         raise ConfigError(f"task {config.task} moves two arms, and engine {config.engine} has one; use mujoco.")
 

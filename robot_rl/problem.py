@@ -78,6 +78,10 @@ class RobotProblem:
     def check(self, config: RunConfig) -> None:
         if self._task.partner is not None:
             check_partner(config)
+            if config.transport != "inprocess":
+                raise ConfigError(
+                    f"task {self.name} moves two arms, which one ROS 2 graph does not yet; give --transport inprocess."
+                )
         if config.cell is not None or config.randomise:
             check_cell(config)
         if config.reset.reverse:

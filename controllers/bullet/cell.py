@@ -21,6 +21,8 @@ class BulletCell(TwinCell):
         """collide: arms' links touch nothing here."""
         if domain is not None:
             raise SettingsError("engine is bullet, which draws no domain: leave --randomise out, or use mujoco")
+        if task.partner is not None:
+            raise SettingsError(f"engine is bullet, which moves one arm, and task {task.name} has two: use mujoco")
         return BulletPlant(task, randomise=randomise)
 
     def advance(self, substeps: int) -> None:

@@ -70,7 +70,8 @@ class TwinCell(ArmCell):
 
     def wait(self) -> Reading:
         """Advance by `period` of simulated time; the reading at its end."""
-        self.arm.clear_peak()
+        for arm in self.plant.arms:
+            arm.clear_peak()
         self.advance(self._substeps)
         if self.partner is not None:
             self.partner.latch_together()

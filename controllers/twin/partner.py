@@ -24,7 +24,6 @@ class PartnerCell(ArmCell):
 
     def wait(self) -> Reading:
         """Advance both arms by `period` of simulated time; this arm's reading."""
-        self.arm.clear_peak()
         self._first.wait()
         return self.read()
 

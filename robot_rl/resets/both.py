@@ -23,16 +23,23 @@ class BothReset:
     def __call__(self, cell: Cell, seed: int) -> Reading:
         """Run it. Raises as its parts do."""
         self.outcome = Outcome()
-        self._partner(partner_of(cell), seed)
-        reading = self._own(cell, seed)
-        first, last = self._partner.outcome, self._own.outcome
-        self.outcome = replace(
-            last,
-            failures=(*(f"partner: {failure}" for failure in first.failures), *last.failures),
-            seconds=first.seconds + last.seconds,
-            homed=first.homed or last.homed,
-        )
-        return reading
+        for reset, arm in ((self._partner, partner_of(cell)), (self._own, cell)):
+            before = self.outcome
+            try:
+                reset(arm, seed)
+            finally:
+                self.outcome = _together(before, reset.outcome)
+        return cell.read()
+
+
+def _together(first: Outcome, then: Outcome) -> Outcome:
+    """Of two resets as of one."""
+    return Outcome(
+        first.failures + then.failures,
+        first.seconds + then.seconds,
+        first.homed or then.homed,
+        first.put_back or then.put_back,
+    )
 
 
 def scripted_reset(task: TaskSpec) -> Reset:

@@ -15,7 +15,8 @@ import numpy as np
 
 from controllers.interface import Array, GripperState, Pose, Reading
 from tasks.expert import Noise, grip, steer
-from tasks.spec import ActionSpec, Gains, GripperSpec, ObservationSpec, Partner, TaskSpec, Workspace
+from tasks.pick_cube.task import SPEC as PICK_CUBE
+from tasks.spec import ActionSpec, CameraSpec, GripperSpec, ObservationSpec, Partner, TaskSpec, Workspace
 
 if TYPE_CHECKING:
     import mujoco
@@ -39,8 +40,8 @@ LET_GO = 0.03
 """Opening of a gripper that cannot hold it, m."""
 HALF = np.array([0.14, 0.008, 0.015])
 """Of the bar's edges, m."""
-FINGER = 0.004
-"""By how much a tool point may be outside of a bar that the fingers around it hold, m."""
+FINGER = np.array([0.004, 0.004, 0.009])
+"""By how much a tool point may be outside of a bar that the fingers around it hold, m: half a pad's height in z."""
 HIGH = 0.15
 """Where its centre is above only where somebody holds it, m."""
 
@@ -146,11 +147,7 @@ _GIVES = TaskSpec(
     start_noise=np.array([0.02, 0.03, 0.02, 0.0]),
     anchor=Pose(TAKEN, DOWN),
     workspace=Workspace(np.array([0.38, -0.08, 0.045]), np.array([0.472, 0.08, 0.35])),
-    gains=Gains(
-        stiffness=np.array([1500.0] * 3 + [100.0] * 3),
-        damping=np.array([195.0] * 3 + [12.0] * 3),
-        clip=np.array([-0.015] * 3 + [-0.1] * 3 + [0.015] * 3 + [0.1] * 3),
-    ),
+    gains=PICK_CUBE.gains,
     reward=reward,
     verify=verify,
     expert=HandoverExpert,
@@ -159,13 +156,15 @@ _GIVES = TaskSpec(
     action=ActionSpec(axes=("x", "y", "z"), translation=0.02),
     observation=ObservationSpec(fine=0.01),
     gripper=GripperSpec(open=0.05, start=0.05),
+    cameras=(CameraSpec("wrist"), CameraSpec("partner_wrist"), CameraSpec("front")),
     goal="bar",
     horizon=100,
-    steps=6000,
+    steps=10_000,
     learner={"critics": 2, "batch": 128, "utd": 8, "noiseless_share": 0.33},
 )
 _TAKES = replace(
     _GIVES,
+    name="dual_arm_handover's partner",
     home=np.array([0.0, -0.2931, 0.0, -2.3832, 0.0, 2.0901, 0.7854]),
     start=Pose(from_partner(MEETING + np.array([APART, 0.0, 0.08])), DOWN),
     start_noise=np.array([0.02, 0.03, 0.02, 0.0]),

@@ -140,6 +140,7 @@ def test_an_environment_in_a_cell_runs_the_task():
     ("options", "said"),
     [
         ({}, "which one ROS 2 graph does not yet; give --transport inprocess"),
+        ({"transport": "inprocess", "teleop": "keyboard"}, "and keyboard moves one; leave it out"),
         ({"transport": "inprocess", "engine": "bullet"}, "and engine bullet has one; use mujoco"),
     ],
 )
@@ -147,6 +148,14 @@ def test_two_arms_are_refused_where_only_one_can_be_moved(options, said):
     config = effective(tasks.load("dual_arm_handover"), options)
     with pytest.raises(ConfigError, match=said):
         problem_of(config).check(config)
+
+
+def test_an_evaluation_in_what_has_one_arm_is_refused_too(tmp_path):
+    config = effective(tasks.load("dual_arm_handover"), {"transport": "inprocess"})
+    with pytest.raises(ConfigError, match="and cell lab has one; leave --cell out"):
+        open_env(dataclasses.replace(config, cell=cell(tmp_path)))
+    with pytest.raises(ConfigError, match="and engine bullet has one; use mujoco"):
+        open_env(dataclasses.replace(config, engine="bullet"))
 
 
 def test_a_task_with_two_arms_is_refused_before_a_graph_is_started(capsys):

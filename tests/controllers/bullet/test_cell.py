@@ -139,3 +139,8 @@ def test_without_pybullet_the_mend_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pybullet", None)
     with pytest.raises(SettingsError, match=r"pip install 'robot_rl\[bullet\]'"):
         BulletCell(dataclasses.replace(PEG))
+
+
+def test_a_task_with_two_arms_is_refused():
+    with pytest.raises(SettingsError, match="moves one arm, and task dual_arm_handover has two: use mujoco"):
+        BulletCell(tasks.load("dual_arm_handover"))

@@ -66,6 +66,14 @@ def test_where_one_latches_the_other_does_and_both_recover(cell, first):
     assert "latched" not in (reading.safety, reading.partner.safety)
 
 
+def test_the_largest_force_is_of_the_last_tick_for_both_arms(cell):
+    partner = partner_of(cell)
+    partner.arm.push(np.array([0.0, 0.0, 5.0, 0.0, 0.0, 0.0]))
+    assert cell.wait().partner.sim["peak_force"][0] > 4
+    partner.arm.push(np.zeros(6))
+    assert cell.wait().partner.sim["peak_force"][0] == 0
+
+
 def test_stop_is_of_both(cell):
     cell.stop("enough")
     assert cell.read().reason == cell.read().partner.reason == "enough"

@@ -1,11 +1,14 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 import tasks
-from controllers.exceptions import ArmLatched
+from controllers.exceptions import ArmLatched, ResetFailed
 from controllers.interface import partner_of
 from controllers.twin import TwinCell
-from robot_rl.resets.both import recovering_reset, scripted_reset
+from robot_rl.resets.base import Outcome
+from robot_rl.resets.both import BothReset, recovering_reset, scripted_reset
 from robot_rl.resets.configuration import ResetConfig
 from robot_rl.resets.recovery import RecoveringReset
 from robot_rl.resets.scripted import ScriptedReset
@@ -30,15 +33,38 @@ def test_both_arms_come_to_starts_of_their_own_and_the_scene_is_drawn_once():
         bar = reading.sim["bar_position"]
 
 
-def test_what_the_partner_s_reset_fails_at_is_said_to_be_its():
+def test_a_latch_of_the_partner_ends_it():
     cell = TwinCell(HANDOVER)
-    reset = scripted_reset(HANDOVER)
+    partner_of(cell).stop("tried")
+    with pytest.raises(ArmLatched, match="tried"):
+        scripted_reset(HANDOVER)(cell, 1)
+
+
+def test_what_the_partner_s_reset_fails_at_is_said_to_be_its():
+    """The partner's box ends below its start: each attempt stops there, and the first arm is not even tried."""
+    beside = HANDOVER.partner
+    box = dataclasses.replace(beside.task.workspace, high=np.array([0.472, 0.08, 0.25]))
+    low = dataclasses.replace(beside, task=dataclasses.replace(beside.task, workspace=box))
+    cell = TwinCell(dataclasses.replace(HANDOVER, partner=low))
+    reset = BothReset(RecoveringReset(beside.task, ResetConfig(draw=False), patience=20), ScriptedReset(HANDOVER))
+    with pytest.raises(ResetFailed, match="dual_arm_handover's partner failed 3 times"):
+        reset(cell, 0)
+    assert len(reset.outcome.failures) == 3
+    assert cell.controller.owner != "policy"
+
+
+def test_both_parts_make_one_outcome():
+    class Told:
+        def __init__(self, outcome):
+            self.outcome = outcome
+
+        def __call__(self, cell, seed):
+            return cell.read()
+
+    cell = TwinCell(HANDOVER)
+    reset = BothReset(Told(Outcome(("one",), 1.0, homed=True)), Told(Outcome(("two",), 2.0, put_back=True)))
     reset(cell, 0)
-    partner_of(cell).controller.stop("tried")
-    cell.wait()
-    with pytest.raises(ArmLatched):
-        reset(cell, 1)
-    assert reset.outcome.failures == ()
+    assert reset.outcome == Outcome(("one", "two"), 3.0, homed=True, put_back=True)
 
 
 def test_one_arm_has_the_reset_it_had():
