@@ -111,14 +111,19 @@ class Studio:
         self.cameras = [camera.name for camera in task.cameras]
         self._renderer = Renderer(self.model)
         self._look = Look(self.model, self._renderer.upload)
-        arm = Mount(task)
-        self._arm = [int(self.model.joint(name).qposadr[0]) for name in arm.arm.joint_names()]
+        arm, *beside = Mount.all_of(task)
+        self._arm = self._places(arm)
+        self._beside = [(self._places(mount), mount.task.home) for mount in beside]
         fingers = [arm.name(finger) for finger in FINGERS] if task.gripper else []
         self._fingers = [int(self.model.joint(name).qposadr[0]) for name in fingers]
         moving = self._arm + self._fingers
         small = self.model.jnt_type >= int(mujoco.mjtJoint.mjJNT_SLIDE)
         self._give = [i for i in np.flatnonzero(small) if self.model.jnt_qposadr[i] not in moving]
         self._stances = _stances(task, np.random.default_rng([seed, 1]))
+
+    def _places(self, mount: Mount) -> list[int]:
+        """Indices of the arm's joints in `qpos`."""
+        return [int(self.model.joint(name).qposadr[0]) for name in mount.arm.joint_names(mount.prefix)]
 
     def fresh(self, rng: np.random.Generator) -> None:
         """Forget what was drawn before: the pictures that follow depend on what is drawn from now on only."""
@@ -171,6 +176,8 @@ class Studio:
     def _draw(self, rng: np.random.Generator, plain: bool, held: bool) -> None:
         model, data, task = self.model, self.data, self.task
         mujoco.mj_resetData(model, data)
+        for places, home in self._beside:
+            data.qpos[places] = home
         task.randomise(model, data, rng)
         stance = self._stances[rng.integers(len(self._stances))]
         if not (plain or stance.near):

@@ -16,7 +16,7 @@ import numpy as np
 from controllers.interface import Array, GripperState, Pose, Reading
 from tasks.expert import Noise, grip, steer
 from tasks.pick_cube.task import SPEC as PICK_CUBE
-from tasks.spec import ActionSpec, CameraSpec, GripperSpec, ObservationSpec, Partner, TaskSpec, Workspace
+from tasks.spec import ActionSpec, GripperSpec, ObservationSpec, Partner, TaskSpec, Workspace
 
 if TYPE_CHECKING:
     import mujoco
@@ -156,7 +156,6 @@ _GIVES = TaskSpec(
     action=ActionSpec(axes=("x", "y", "z"), translation=0.02),
     observation=ObservationSpec(fine=0.01),
     gripper=GripperSpec(open=0.05, start=0.05),
-    cameras=(CameraSpec("wrist"), CameraSpec("partner_wrist"), CameraSpec("front")),
     goal="bar",
     horizon=100,
     steps=10_000,
