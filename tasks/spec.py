@@ -160,6 +160,9 @@ class TaskSpec:
     `sim/*`; a reset that leaves the scene as it is asks that.
     partner: the second of two arms; its reading is `Reading.partner`, its part of an action comes after the first
     arm's, and its names in the scene begin with `partner_`.
+    pull_free: every reset begins with a lift to the workspace's top, limp aside: what is held must be drawn out of
+    something, or keeps the tool from going straight up.
+    join: puts what hangs between hand and scene where both are, by joint positions; called whenever one of them jumped.
     """
 
     name: str
@@ -192,6 +195,8 @@ class TaskSpec:
     reverse: str = ""
     lost: Callable[[Reading], bool] | None = None
     partner: Partner | None = None
+    pull_free: bool = False
+    join: Callable[[mujoco.MjModel, mujoco.MjData], None] | None = None
 
     def on(self, arm: str) -> TaskSpec:
         """This task for another arm: home near the same start pose, gains within what that arm allows.

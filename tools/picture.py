@@ -22,6 +22,7 @@ MOMENT = {
     "peg_insert_square": 14,
     "pick_cube": 18,
     "pcb_insert": 10,
+    "cable_route": 14,
     "ram_insert": 8,
     "usb_pick_insert": 25,
     "relocate": 34,

@@ -79,11 +79,12 @@ class Scene:
     edit: Callable[[mujoco.MjSpec], None] | None = None
     randomise: Randomise | None = None
     sim: Callable[[mujoco.MjModel, mujoco.MjData], Mapping[str, Array]] | None = None
+    join: Callable[[mujoco.MjModel, mujoco.MjData], None] | None = None
 
     @classmethod
     def of(cls, task: TaskSpec) -> Scene:
         """The scene of a task with one arm."""
-        return cls(task.name, task.scene, task.edit, task.randomise, task.sim)
+        return cls(task.name, task.scene, task.edit, task.randomise, task.sim, task.join)
 
 
 def compose(task: TaskSpec, *, shapes: bool = True, collide: bool = False) -> mujoco.MjModel:

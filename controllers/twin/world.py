@@ -99,6 +99,7 @@ class World:
         if self.randomise and self.scene.randomise is not None:
             with _naming(self.scene):
                 self.scene.randomise(model, data, np.random.default_rng(seed))
+        self._join()
         self._refresh()
 
     def vary(self, drawn: Drawn) -> None:
@@ -118,6 +119,7 @@ class World:
         """Put the arms at their tasks' homes at rest."""
         for arm in self.arms:
             arm.place_home()
+        self._join()
         self._settle()
 
     def restart(self) -> None:
@@ -151,6 +153,12 @@ class World:
         """Free what the pictures needed."""
         if self._stage is not None:
             self._stage.close()
+
+    def _join(self) -> None:
+        """Arms or scene have jumped: what hangs between them follows."""
+        if self.scene.join is not None:
+            with _naming(self.scene):
+                self.scene.join(self.model, self.data)
 
     def _draw(self, seed: int) -> None:
         """The domain's values of that seed, where there is a domain."""

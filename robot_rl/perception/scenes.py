@@ -192,6 +192,8 @@ class Studio:
             position, nominal = self._place(self._tops[0])[0], model.body(self._tops[0]).pos
             move[:3] += position - nominal
         data.qpos[self._arm] = stance.q + stance.inverse @ move
+        if task.join is not None:
+            task.join(model, data)
         if held:
             self._hold(rng)
         elif task.gripper is not None:

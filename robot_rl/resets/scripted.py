@@ -57,7 +57,9 @@ class ScriptedReset(Motion):
         over = self._above(measured)
         if self.task.gripper is not None:
             yield from self.dwell(cell, OPENING)
-        if measured.position[2] < over.position[2]:
+        if self.task.pull_free:
+            yield from self.up(cell)
+        elif measured.position[2] < over.position[2]:
             yield from self.line(cell, over)
         else:
             yield from self.rest(cell)
