@@ -7,7 +7,7 @@ and clock, `--config FILE`, the command line. What a run used is its folder's `c
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -64,7 +64,7 @@ def effective(task: Learnable, *layers: Mapping[str, Any]) -> RunConfig:
     """The configuration of a run of `task`, from nested override layers that `check` has passed."""
     run: dict[str, Any] = {"task": task.name, "steps": task.steps}
     groups: dict[str, dict[str, Any]] = {name: {} for name in GROUPS}
-    groups |= check({"learner": dict(task.learner)}, f"task {task.name}")
+    groups |= check({"learner": _own(task, layers)}, f"task {task.name}")
     for layer in layers:
         run |= {key: value for key, value in layer.items() if key not in (*GROUPS, "task")}
         groups = {name: {**values, **layer.get(name, {})} for name, values in groups.items()}
@@ -80,6 +80,13 @@ def effective(task: Learnable, *layers: Mapping[str, Any]) -> RunConfig:
     config = RunConfig(**run, **{name: cls(**groups[name]) for name, cls in GROUPS.items()})
     validate(config)
     return config
+
+
+def _own(task: Learnable, layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The task's own overrides of the learner. IQL and RLIF look one step ahead, whatever suits the task's reward."""
+    said = {key: value for layer in layers for key, value in layer.items()}
+    one_step = said.get("agent") in OFFLINE or said.get("reward") == "intervention"
+    return {key: value for key, value in task.learner.items() if not (one_step and key == "n_step")}
 
 
 def _with_cell(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -133,5 +133,5 @@ SPEC = TaskSpec(
     pull_free=True,
     horizon=100,
     steps=5000,
-    learner={"critics": 2, "batch": 128, "utd": 8, "n_step": 3},
+    learner={"critics": 2, "batch": 128, "utd": 8, "noiseless_share": 0.33, "n_step": 3},
 )

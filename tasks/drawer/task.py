@@ -97,5 +97,5 @@ SPEC = TaskSpec(
     gripper=GRIPPER,
     horizon=80,
     steps=4000,
-    learner={"critics": 2, "batch": 128, "utd": 8, "grasp_critic": True},
+    learner={"critics": 2, "batch": 128, "utd": 8, "n_step": 3},
 )

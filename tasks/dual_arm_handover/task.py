@@ -159,7 +159,7 @@ _GIVES = TaskSpec(
     goal="bar",
     horizon=100,
     steps=10_000,
-    learner={"critics": 2, "batch": 128, "utd": 8, "noiseless_share": 0.33},
+    learner={"critics": 2, "batch": 128, "utd": 8, "noiseless_share": 0.33, "n_step": 3},
 )
 _TAKES = replace(
     _GIVES,

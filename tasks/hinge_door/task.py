@@ -109,5 +109,5 @@ SPEC = TaskSpec(
     gripper=GRIPPER,
     horizon=80,
     steps=4000,
-    learner={"critics": 2, "batch": 128, "utd": 8},
+    learner={"critics": 2, "batch": 128, "utd": 8, "n_step": 3},
 )

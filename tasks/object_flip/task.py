@@ -119,6 +119,6 @@ SPEC = TaskSpec(
     observation=ObservationSpec(fine=0.01, linear_speed=0.3, privileged=("block_from_tool", "red_axis")),
     period=0.05,
     horizon=60,
-    steps=4000,
-    learner={"critics": 2, "batch": 128, "utd": 8},
+    steps=6000,
+    learner={"critics": 2, "batch": 128, "utd": 8, "n_step": 3},
 )

@@ -130,5 +130,5 @@ SPEC = TaskSpec(
     horizon=100,
     steps=4200,
     # A peg that stands on the rim is freed by noise: without episodes that have none, the critic sees no harm in it.
-    learner={"critics": 2, "batch": 128, "utd": 8, "noiseless_share": 0.33},
+    learner={"critics": 2, "batch": 128, "utd": 8, "noiseless_share": 0.33, "n_step": 3},
 )

@@ -120,5 +120,5 @@ SPEC = TaskSpec(
     goal="cube",
     horizon=100,
     steps=6000,
-    learner={"critics": 2, "batch": 128},
+    learner={"critics": 2, "batch": 128, "n_step": 3},
 )

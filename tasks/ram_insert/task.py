@@ -87,5 +87,5 @@ SPEC = TaskSpec(
     observation=ObservationSpec(rotation=0.05, torque=0.2),
     horizon=100,
     steps=5000,
-    learner={"critics": 2, "batch": 128, "utd": 8, "noiseless_share": 0.33},
+    learner={"critics": 2, "batch": 128, "utd": 8, "noiseless_share": 0.33, "n_step": 3},
 )

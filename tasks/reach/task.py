@@ -67,5 +67,5 @@ SPEC = TaskSpec(
     ),
     horizon=50,
     steps=1500,
-    learner={"critics": 2, "batch": 128, "start": 200},
+    learner={"critics": 2, "batch": 128, "start": 200, "n_step": 3},
 )

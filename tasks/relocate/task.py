@@ -158,7 +158,7 @@ def relocation(name: str, reverse: str, source: Array, goal: Array) -> TaskSpec:
         gripper=GripperSpec(start=0.08),
         horizon=100,
         steps=6000,
-        learner={"critics": 2, "batch": 128, "utd": 8},
+        learner={"critics": 2, "batch": 128, "utd": 8, "n_step": 3},
     )
 
 

@@ -193,6 +193,16 @@ def test_with_rlif_interventions_stay_among_the_runs_own_steps(task):
     assert effective(task, rlif | {"interventions": "both"}).interventions == "both"
 
 
+def test_a_tasks_returns_are_of_several_steps_but_for_iql_and_rlif(task):
+    ahead = dataclasses.replace(task, learner={"critics": 2, "n_step": 3})
+    assert effective(ahead).learner.n_step == 3
+    assert effective(ahead, {"agent": "bc"}).learner.n_step == 1
+    assert effective(ahead, {"agent": "iql"}).learner.critics == 2
+    rlif = {"reward": "intervention", "teleop": "keyboard"}
+    assert effective(ahead, rlif).learner.n_step == 1
+    assert effective(ahead, rlif, {"learner": {"n_step": 2}}).learner.n_step == 2
+
+
 def test_the_first_device_has_priority(task):
     assert devices_of(effective(task, {"teleop": "gamepad,keyboard"})) == ("gamepad", "keyboard")
     assert devices_of(effective(task)) == ()
