@@ -53,4 +53,4 @@ def recovering_reset(task: TaskSpec, config: ResetConfig) -> Reset:
     own = RecoveringReset(task, config)
     if task.partner is None:
         return own
-    return BothReset(RecoveringReset(task.partner.task, replace(config, draw=False)), own)
+    return BothReset(RecoveringReset(task.partner.task, replace(config, draw=False, stir_every=0)), own)

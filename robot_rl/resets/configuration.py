@@ -18,6 +18,7 @@ class ResetConfig:
 
     speed: float = option(0.25, "of the tool on its way to a start, m/s")
     rehome_every: int = option(0, "episodes between two returns to the home joint angles; 0: only where a reset fails")
+    stir_every: int = option(0, "episodes between two sweeps of the closed hand through the workspace; 0: none")
     draw: bool = option(True, "the twin draws its scene anew; false: what was moved stays where it is")
     reverse: bool = option(
         False, "the task that undoes this one is learnt beside it, and is its reset: success hands over"
@@ -33,7 +34,8 @@ def validate_reset(config: ResetConfig) -> None:
     """Raise `ConfigError` for what cannot work."""
     if not 0 < config.speed <= FASTEST:
         raise ConfigError(f"reset.speed is {config.speed} m/s, but must be above 0 and at most {FASTEST}.")
-    if config.rehome_every < 0:
-        raise ConfigError(f"reset.rehome_every is {config.rehome_every}, but must be at least 0.")
+    for name in ("rehome_every", "stir_every"):
+        if getattr(config, name) < 0:
+            raise ConfigError(f"reset.{name} is {getattr(config, name)}, but must be at least 0.")
     if config.patience <= 0:
         raise ConfigError(f"reset.patience is {config.patience} s, but must be above 0.")

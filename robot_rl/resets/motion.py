@@ -60,22 +60,23 @@ class Motion:
 
     def line(self, cell: Cell, goal: Pose) -> Iterator[None]:
         """A straight line at `speed`, then wait until the arm is there and at rest."""
-        reading = cell.read()
-        begin = reading.arm.pose
-        distance = float(np.linalg.norm(goal.position - begin.position))
-        turn = spatial.log(spatial.multiply(spatial.conjugate(begin.quaternion), goal.quaternion))
-        ticks = max(1, int(np.ceil(distance / (self.speed * cell.period))))
+        reading, way = cell.read(), self._way(cell, goal)
         for tick in range(1, self.patience + 1):
-            share = min(1.0, tick / ticks)
-            pose = Pose(
-                begin.position + share * (goal.position - begin.position),
-                spatial.multiply(begin.quaternion, spatial.exp(share * turn)),
-            )
-            reading = self._tick(cell, pose, reading)
+            reading = self._tick(cell, way[min(tick, len(way)) - 1], reading)
             yield
-            if share == 1.0 and self._arrived(reading, goal):
+            if tick >= len(way) and self._arrived(reading, goal):
                 return
         raise self._blocked(float(np.linalg.norm(reading.arm.pose.position - goal.position)))
+
+    def push(self, cell: Cell, goal: Pose) -> Iterator[None]:
+        """The same with the hand closed, until it rests, there or against what stands in the way."""
+        reading, gripper = cell.read(), self.task.gripper
+        way = self._way(cell, goal)
+        for tick in range(1, self.patience + 1):
+            reading = self._tick(cell, way[min(tick, len(way)) - 1], reading, gripper.closed if gripper else None)
+            yield
+            if tick >= len(way) and np.linalg.norm(reading.arm.twist[:3]) < AT_REST:
+                return
 
     def up(self, cell: Cell) -> Iterator[None]:
         """Straight up, as far as the workspace goes; aside and in turning the reference is wherever the arm is.
@@ -123,9 +124,25 @@ class Motion:
             "clear what blocks the arm, then reset again"
         )
 
-    def _tick(self, cell: Cell, pose: Pose, reading: Reading) -> Reading:
+    def _way(self, cell: Cell, goal: Pose) -> list[Pose]:
+        """The reference's poses on a straight line from where the arm is, a tick apart; the last one is `goal`."""
+        begin = cell.read().arm.pose
+        distance = float(np.linalg.norm(goal.position - begin.position))
+        turn = spatial.log(spatial.multiply(spatial.conjugate(begin.quaternion), goal.quaternion))
+        ticks = max(1, int(np.ceil(distance / (self.speed * cell.period))))
+        return [
+            Pose(
+                begin.position + share * (goal.position - begin.position),
+                spatial.multiply(begin.quaternion, spatial.exp(share * turn)),
+            )
+            for share in np.arange(1, ticks + 1) / ticks
+        ]
+
+    def _tick(self, cell: Cell, pose: Pose, reading: Reading, width: float | None = None) -> Reading:
+        """width: of the gripper, m; None: as at a start."""
         bound = np.array([self.clip[0]] * 3 + [self.clip[1]] * 3)
-        width = self.task.gripper.start if self.task.gripper else None
+        if width is None and self.task.gripper is not None:
+            width = self.task.gripper.start
         cell.command(PoseTarget(pose, reading.tick, clip=np.concatenate([-bound, bound])), width)
         return cell.wait()
 

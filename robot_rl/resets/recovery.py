@@ -24,6 +24,7 @@ from controllers.interface import Cell, Reading
 from robot_rl.resets.base import Outcome
 from robot_rl.resets.configuration import ResetConfig
 from robot_rl.resets.scripted import ScriptedReset
+from robot_rl.resets.stir import Stir
 from tasks.spec import TaskSpec
 
 Ticks = Callable[[], Iterator[None]]
@@ -67,22 +68,24 @@ class Park(Attempt):
 
 
 class RecoveringReset:
-    """What runs train and are used with. Counts its episodes, for returns to home every `rehome_every` of them."""
+    """What runs train and are used with. Counts its episodes, for what is due only every so many of them."""
 
     def __init__(self, task: TaskSpec, config: ResetConfig | None = None, *, patience: int = 100) -> None:
-        """patience: ticks of each motion."""
+        """patience: ticks of each motion. Raises `SettingsError` for what the task has no hand for."""
         config = config or ResetConfig()
         self._scripted = ScriptedReset(task, speed=config.speed, patience=patience, draw=config.draw)
-        self._every, self._episodes = config.rehome_every, 0
+        self._stir = Stir(task, speed=config.speed / 2, patience=patience) if config.stir_every else None
+        self._config, self._episodes = config, 0
         self.outcome = Outcome()
 
     def __call__(self, cell: Cell, seed: int) -> Reading:
         """Run it. Raises `ArmLatched`, and `ResetFailed` with the arm parked where all attempts failed."""
-        due = bool(self._every) and self._episodes % self._every == 0
+        due = self._due(self._config.rehome_every)
+        stir = self._stir if self._due(self._config.stir_every) else None
         self._episodes += 1
         self.outcome = Outcome()  # of a reset that a latch ends there is nothing to tell
         began, lost = cell.read().stamp, self._lost(cell)
-        attempts, park = self._attempts(cell, seed, due, draw=lost), Park("park", lambda: self._park(cell))
+        attempts, park = self._attempts(cell, seed, due, stir, draw=lost), Park("park", lambda: self._park(cell))
         tree = Selector("bring the cell to a start", memory=True, children=[*attempts, park])
         tree.tick_once()
         while tree.status == Status.RUNNING:
@@ -103,16 +106,19 @@ class RecoveringReset:
         reading, task = cell.read(), self._scripted.task
         return bool(not self._scripted.draw and task.lost is not None and reading.sim and task.lost(reading))
 
-    def _attempts(self, cell: Cell, seed: int, due: bool, *, draw: bool) -> Sequence[Attempt]:
-        """due: the first one goes by home, too. draw: the scene is drawn also where it was to stay."""
+    def _due(self, every: int) -> bool:
+        return bool(every) and self._episodes % every == 0
+
+    def _attempts(self, cell: Cell, seed: int, due: bool, stir: Stir | None, *, draw: bool) -> Sequence[Attempt]:
+        """due: the first one goes by home, too. stir: before. draw: the scene is drawn also where it was to stay."""
         motion = replace(self._scripted, draw=True) if draw else self._scripted
 
-        def to_the_start(first: Callable[[Cell], Iterator[None]] | None) -> Ticks:
-            ways = () if first is None else (_as_reset(cell, first),)
-            return lambda: chain(*ways, motion.ticks(cell, seed))
+        def to_the_start(*first: Callable[[Cell], Iterator[None]]) -> Ticks:
+            return lambda: chain(*(_as_reset(cell, way) for way in first), motion.ticks(cell, seed))
 
+        stirred = () if stir is None else (lambda cell: stir.ticks(cell, seed),)
         return (
-            Attempt("from here", to_the_start(motion.home if due else None)),
+            Attempt("from here", to_the_start(*stirred, *((motion.home,) if due else ()))),
             Attempt("from above", to_the_start(motion.up)),
             Attempt("from home", to_the_start(motion.home)),
         )
