@@ -200,12 +200,14 @@ def evaluate_run(
     kept: bool = False,
     rerun: str = "none",
     perturb: Sequence[Perturbation] = (),
+    results: list[dict[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
     """Evaluate the run's newest policy in this process, and film the first episodes.
 
     config: the run's, perhaps in another cell. best: the policy of the best checkpoint instead. kept: each policy
     that was kept on the way instead, on the same episodes, without a film. rerun: as `--rerun` has it.
     perturb: the same episodes are run again under each of these, and told of under `perturbed`.
+    results: where what is returned is written as it comes, for whoever wants what there is where a reset gives up.
     """
     from robot_rl.evaluate import policy_act
     from robot_rl.nets.compile import enable_compile_cache
@@ -216,7 +218,7 @@ def evaluate_run(
     enable_compile_cache()
     config = dataclasses.replace(config, reward="task")  # nobody is there to judge
     policies = kept_policies(run) if kept else {None: best_policy(run) if best else newest_policy(run)}
-    problem, results = problem_of(config), []
+    problem, results = problem_of(config), [] if results is None else results
     for policy in policies.values():
         refuse_policy(policy, problem.example, problem.action_dim, config.learner.stack)
     env = problem.open_env(config, seed=seed, film=not kept)

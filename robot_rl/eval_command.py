@@ -56,15 +56,21 @@ def evaluate(options: argparse.Namespace) -> int:
     from robot_rl.commands import evaluate_run
     from robot_rl.report import print_report, write_report
 
-    results = evaluate_run(
-        run, config, options.episodes, options.seed, options.stochastic,
-        best=options.best, kept=options.kept, rerun=rerun, perturb=kinds,
-    )  # fmt: skip
-    summary = write_report(run)
+    results: list[dict[str, Any]] = []
+    try:
+        evaluate_run(
+            run, config, options.episodes, options.seed, options.stochastic,
+            best=options.best, kept=options.kept, rerun=rerun, perturb=kinds, results=results,
+        )  # fmt: skip
+    finally:  # also what came before a reset that failed, or an arm that latched
+        if options.json and (options.kept or results):
+            print(json.dumps({"kept": results} if options.kept else results[0]))
+        elif options.kept:
+            print_kept(results, Console())
     if options.json:
-        print(json.dumps({"kept": results} if options.kept else results[0]))
+        write_report(run)
         return 0
-    print_report(run, summary, Console())
+    print_report(run, write_report(run), Console())
     if kinds:
         print_perturbed(results[0], Console())
     return 0
@@ -83,6 +89,17 @@ def _kinds(text: str, kept: bool, config: RunConfig) -> Sequence[Perturbation]:
         where = config.task if config.task.startswith(GYM) else f"robot {config.robot}"
         raise ConfigError(f"--perturb disturbs the twin's world, and this is {where}; leave it out.")
     return kinds
+
+
+def print_kept(results: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """The policies kept on the way, one below the other."""
+    table = Table(title="the policies kept on the way, on the same episodes", title_justify="left")
+    for name in ("after", "success", "95 % interval", "time of a success"):
+        table.add_column(name, justify="right")
+    for one in results:
+        cycle = "" if one["mean_cycle_s"] is None else f"{one['mean_cycle_s']:.1f} s"
+        table.add_row(f"{one['step']:,} steps", *_success(one), cycle)
+    console.print(table)
 
 
 def print_perturbed(result: Mapping[str, Any], console: Console) -> None:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 import tasks
+from controllers.exceptions import ResetFailed
 from robot_rl.agents import make_agent
 from robot_rl.checkpoint import POLICY_FILE, save_checkpoint
 from robot_rl.cli import main
@@ -65,6 +66,45 @@ def test_a_table_for_people(run, capsys):
     assert main(["eval", str(run.path), "--episodes", "2", "--perturb", "moved,pushed"]) == 0
     out = capsys.readouterr().out
     assert "0 of 2" in out and "pushed" in out and "moved: not applicable, task reach names no body as its goal" in out
+
+
+def keep(run, *steps):
+    """Policies as if kept on the way."""
+    problem, config = problem_of(run.config()), run.config()
+    agent = make_agent("sac", config.learner, problem.example, problem.action_dim, 0)
+    run.policies.mkdir(exist_ok=True)
+    for step in steps:
+        (run.policies / f"step-{step}.safetensors").write_bytes(agent.policy().to_bytes(1))
+
+
+def test_policies_kept_on_the_way_are_a_table_for_people(run, capsys):
+    keep(run, 100, 2000)
+    assert main(["eval", str(run.path), "--episodes", "2", "--kept"]) == 0
+    out = capsys.readouterr().out
+    assert "100 steps" in out and "2,000 steps" in out and out.count("0 of 2") >= 2
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_was_evaluated_before_a_reset_gave_up_is_printed(run, capsys, monkeypatch, as_json):
+    from robot_rl import commands
+
+    original, done = commands._evaluate, []
+
+    def once_only(*arguments, **options):
+        if done:
+            raise ResetFailed("the reset of reach failed 3 times; clear what blocks it")
+        done.append(True)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(commands, "_evaluate", once_only)
+    keep(run, 100, 2000)
+    assert main(["eval", str(run.path), "--episodes", "2", "--kept", *(["--json"] if as_json else [])]) == 2
+    out, err = capsys.readouterr()
+    assert "the reset of reach failed 3 times" in err
+    if as_json:
+        assert [one["step"] for one in json.loads(out)["kept"]] == [100]
+    else:
+        assert "100 steps" in out and "2,000 steps" not in out
 
 
 @pytest.mark.parametrize(
