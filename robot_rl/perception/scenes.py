@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controllers import spatial
-from controllers.exceptions import ControllersError
+from controllers.exceptions import ControllersError, SceneError
 from controllers.interface import Array, Image, Pose
 from controllers.kinematics import Kinematics
 from controllers.twin.compose import FINGERS, GRASPED, Mount, compose
@@ -38,6 +38,8 @@ SHIFT = 7
 DEEPEST = 0.0015
 """Depth in m to which things may stand in one another."""
 TRIES = 20
+MISSES = 500
+"""Places out of the arm's reach after which a task is given up: a search takes 20 ms."""
 HELD = 0.35
 """Part of the pictures of a task with a gripper in which it holds the object."""
 
@@ -300,10 +302,16 @@ def _first(frames: Frames, size: int) -> Frames:
 
 
 def _stances(task: TaskSpec, rng: np.random.Generator) -> list[Stance]:
-    """Half of them anywhere in the workspace, half above the task's anchor."""
+    """Half of them in the workspace, half above the task's anchor. Raises `SceneError` out of the arm's reach."""
     kinematics, box = Kinematics(Mount(task).arm), task.workspace
     found: list[Stance] = []
+    missed = 0
     while len(found) < POSES:
+        if missed > MISSES:
+            raise SceneError(
+                f"the {task.arm} hardly reaches {'the anchor' if len(found) % 2 else 'the workspace'} of {task.name} "
+                f"(not at {missed} places): move the task to where the arm gets, or make the workspace smaller"
+            )
         near = len(found) % 2 == 1
         if near:
             back = rng.uniform(0.0, 0.1)
@@ -315,7 +323,8 @@ def _stances(task: TaskSpec, rng: np.random.Generator) -> list[Stance]:
         try:
             q = kinematics.solve(goal, seeds=1)
         except ControllersError:
-            continue  # the box may have corners that the arm does not reach
+            missed += 1  # the box may have corners that the arm does not reach
+            continue
         found.append(Stance(q, np.linalg.pinv(kinematics.jacobian(q)), near))
     return found
 

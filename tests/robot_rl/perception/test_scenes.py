@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import mujoco
 import numpy as np
 import pytest
 
 import tasks
+from controllers.exceptions import SceneError
+from controllers.interface import Pose
 from robot_rl.perception import scenes
 from robot_rl.perception.scenes import DEEPEST, Crew, Frames
 
@@ -112,3 +114,11 @@ def test_every_task_can_be_photographed(name, monkeypatch):
         assert frames.images.std() > 5
     finally:
         crew.close()
+
+
+def test_a_task_out_of_the_arms_reach_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(scenes, "MISSES", 3)
+    task = tasks.load("reach")
+    away = replace(task, anchor=Pose(np.array([2.0, 0.0, 0.2]), task.anchor.quaternion))
+    with pytest.raises(SceneError, match="the fr3 hardly reaches the anchor of reach .not at 4 places.: move the task"):
+        Crew([away], seed=1)
