@@ -250,6 +250,7 @@ def act(run: Path, name: str, rate: float, steps: int) -> None:
 def prepare(folder: Path, **values: Any) -> RunFolder:
     """A run of `reach`, or of `peg_insert` with obs="pixels", for stand-ins: real time, no demonstrations."""
     settings = {"critics": 2, "hidden": (32, 32), "start": 10, "block": 50, "capacity": 20_000, "checkpoint_every": 200}
+    settings["n_step"] = 1  # a row of the replay is then one step of a journal
     layer = {"demos": "0", "clock": "realtime", "agent": "sac", "steps": 1, "learner": settings}
     task = tasks.load("peg_insert" if values.get("obs") == "pixels" else "reach")
     return RunFolder.create(dataclasses.replace(effective(task, layer | values), run=folder))

@@ -28,7 +28,7 @@ from robot_rl.agents import Policy
 from robot_rl.cells import open_env
 from robot_rl.envs import RobotEnv
 from robot_rl.evaluate import policy_act
-from robot_rl.pair import REVERSE
+from robot_rl.graph import REVERSE
 from robot_rl.runs import RunFolder
 from robot_rl.seeds import derive
 from robot_rl.training import newest_policy

@@ -197,6 +197,10 @@ def prepare(arguments: list[str]) -> RunFolder:
 
     with MetricsWriter(run.metrics) as metrics:
         prepare_demos(config, run, metrics)
+    if config.reset.reverse:
+        from robot_rl.pair import prepare_reverse
+
+        prepare_reverse(config)
     return run
 
 

@@ -114,7 +114,7 @@ def _train(config: RunConfig, run: RunFolder, metrics: MetricsWriter, stopped: t
         return
     if config.transport == "inprocess" and config.agent in OFFLINE:
         train_offline(config, run, metrics, stop=stopped.is_set)
-    elif config.reset.reverse:
+    elif config.transport == "inprocess" and config.reset.reverse:
         from robot_rl.pair import train_pair
 
         train_pair(config, run, metrics, stop=stopped.is_set)
@@ -123,6 +123,10 @@ def _train(config: RunConfig, run: RunFolder, metrics: MetricsWriter, stopped: t
     else:
         from robot_rl.supervisor import train_graph
 
+        if config.reset.reverse:
+            from robot_rl.pair import prepare_reverse
+
+            prepare_reverse(config, stop=stopped.is_set)
         # the live view tells of nodes that die: it reads the same metrics
         train_graph(config, run, metrics, stop=stopped.is_set, report=lambda name, event, detail: None)
 

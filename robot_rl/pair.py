@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 
+import numpy as np
+
 import tasks
 from robot_rl.actor import Episode
 from robot_rl.actors import FIRST, journal_folder
@@ -20,12 +22,13 @@ from robot_rl.config import OFFLINE, RunConfig
 from robot_rl.data.journal import JournalReader
 from robot_rl.envs.environment import Environment
 from robot_rl.exceptions import ConfigError
+from robot_rl.graph import REVERSE
 from robot_rl.metrics import MetricsWriter
 from robot_rl.runs import RunFolder
 from robot_rl.training import begin, open_person, prepare_demos, relearn
+from tasks.spec import TaskSpec
 
-REVERSE = "reverse"
-"""Folder of the reverse run in the run's own."""
+POSE = ("position", "quaternion")
 
 
 def reverse_of(config: RunConfig) -> RunConfig:
@@ -45,8 +48,13 @@ def check_pair(config: RunConfig) -> None:
     if not task.reverse:
         pairs = ", ".join(name for name in tasks.names() if tasks.load(name).reverse)
         raise ConfigError(f"reset.reverse is on, but no task undoes {task.name}; choose one of {pairs}.")
-    if config.transport != "inprocess":
-        raise ConfigError("reset.reverse is on, which goes with --transport inprocess alone so far; give that.")
+    if config.peers or config.here:
+        raise ConfigError("reset.reverse is on, whose two learners are on the robot's machine so far; leave peers out.")
+    if config.transport != "inprocess" and not _alike(task, tasks.load(task.reverse)):
+        raise ConfigError(
+            f"reset.reverse is on, but {task.name} and {task.reverse} begin at different starts, and one reset node "
+            "knows one; give --transport inprocess."
+        )
     if config.agent in OFFLINE or config.reward != "task" or config.actors > 1:
         raise ConfigError(
             f"reset.reverse is on, but agent is {config.agent}, reward {config.reward} and actors {config.actors}; "
@@ -57,6 +65,17 @@ def check_pair(config: RunConfig) -> None:
             f"demos is {config.demos}, of {task.name} alone; name demonstrations of {task.reverse} with "
             "--reset.reverse-demos."
         )
+
+
+def _alike(task: TaskSpec, other: TaskSpec) -> bool:
+    """Whether episodes of both begin alike."""
+    same = np.array_equal(task.start_noise, other.start_noise) and task.lost == other.lost
+    return same and all(np.array_equal(getattr(task.start, part), getattr(other.start, part)) for part in POSE)
+
+
+def total_of(config: RunConfig) -> int:
+    """Steps of both directions together."""
+    return 2 * (config.steps or 0)
 
 
 def open_reverse(config: RunConfig) -> RunFolder:
@@ -102,6 +121,15 @@ def hand_over(directions: Sequence[Direction]) -> None:
             acting = (acting + 1) % len(directions)
 
 
+def prepare_reverse(config: RunConfig, *, stop: Callable[[], bool] = lambda: False) -> RunFolder:
+    """The reverse run with its demonstrations, and what its journal holds learnt again, where no checkpoint has it."""
+    reverse, own = open_reverse(config), reverse_of(config)
+    with MetricsWriter(reverse.metrics) as metrics:
+        prepare_demos(own, reverse, metrics)
+        relearn(own, reverse, metrics, stop=stop)
+    return reverse
+
+
 def train_pair(
     config: RunConfig, run: RunFolder, metrics: MetricsWriter, *, stop: Callable[[], bool] = lambda: False
 ) -> None:
@@ -109,11 +137,9 @@ def train_pair(
 
     Which of the two needs more of them, their successes decide. The run's own demonstrations are there already.
     """
-    reverse, total = open_reverse(config), 2 * (config.steps or 0)
+    reverse, total = prepare_reverse(config, stop=stop), total_of(config)
     with ExitStack() as stack:
         written = stack.enter_context(MetricsWriter(reverse.metrics))
-        prepare_demos(reverse_of(config), reverse, written)
-        relearn(reverse_of(config), reverse, written, stop=stop)
         backend = stack.enter_context(closing(open_backend(config, task_of(config), cameras=cameras_of(config))))
         person = open_person(config, metrics, stack)
         directions = [Direction(_steps_of(folder)) for folder in (run, reverse)]

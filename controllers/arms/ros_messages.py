@@ -34,7 +34,6 @@ ARM_TOPICS: dict[str, type] = {
 GRIPPER_TOPIC = "gripper/state"
 SIM_TOPIC = "twin/sim"
 STATE_TOPIC = "twin/state"
-LABEL_TOPIC = "label"
 
 Features = NDArray[np.float16]
 

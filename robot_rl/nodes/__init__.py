@@ -37,6 +37,6 @@ def run_node(name: str, run: Path, ros_args: Sequence[str] = ()) -> None:
     module = importlib.import_module(f"robot_rl.nodes.{nodes[name].module}")
     arguments = ["--ros-args", *ros_args] if ros_args and "--ros-args" not in ros_args else list(ros_args)
     try:
-        module.main(run, [*nodes[name].ros_args, *arguments], **nodes[name].parameters)
+        module.main(run / nodes[name].folder, [*nodes[name].ros_args, *arguments], **nodes[name].parameters)
     except KeyboardInterrupt:
         return

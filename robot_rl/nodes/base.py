@@ -79,16 +79,23 @@ class Host:
 
 @contextmanager
 def hosting(
-    name: str, run: Path, ros_args: list[str] | None = None, *, actor: str | None = None, priority: int = 0
+    name: str,
+    run: Path,
+    ros_args: list[str] | None = None,
+    *,
+    actor: str | None = None,
+    priority: int = 0,
+    beside: Host | None = None,
 ) -> Iterator[Host]:
     """Node `name` of the run in folder `run`, until the block ends. SIGINT and SIGTERM interrupt its waits.
 
     actor: whose node it is, None for the learner's; `config` is then that actor's own.
     priority: above 0 that of the real-time scheduler, used where the clock is real; below 0 how much to yield.
+    beside: another node of this process, which is interrupted with it.
     """
     folder = RunFolder.open(run)
     config = folder.config() if actor is None else own_config(folder.config(), actor)
-    interrupted = threading.Event()
+    interrupted = threading.Event() if beside is None else beside.listener.interrupted
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
     complaint = _prioritise(priority, config.clock == "lockstep")

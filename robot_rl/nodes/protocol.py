@@ -10,6 +10,10 @@ WEIGHTS = "learner/weights"
 """std_msgs/UInt8MultiArray, latched: a policy as safetensors, its version inside; `layout.dim[0].label` is the run."""
 SHARED = (EXPERIENCE, ACKNOWLEDGED, WEIGHTS)
 """What all actors of a run share, in whatever namespace each of them is."""
+LABEL_TOPIC = "label"
+"""sensor_msgs/JointState: what the reward node says of a tick, under the same stamp."""
+REVERSED = (LABEL_TOPIC, *SHARED)
+"""What the run that learns to undo another has of its own, at the same arm."""
 CLOCK = "/clock"
 """In lockstep the time of one twin: absolute, so that an actor in a namespace needs it put there."""
 RESET_SERVICE = "reset"

@@ -14,12 +14,12 @@ from std_srvs.srv import Trigger
 from controllers import exceptions
 from controllers.arms.ros import RosCell, call
 from controllers.arms.ros_io import STATE, nanoseconds
-from controllers.arms.ros_messages import LABEL_TOPIC, named_values
+from controllers.arms.ros_messages import named_values
 from controllers.exceptions import CellTimeout
 from controllers.interface import Cell, Reading
 from robot_rl.config import SLOW
 from robot_rl.nodes.base import Host
-from robot_rl.nodes.protocol import RESET_SERVICE, SEED
+from robot_rl.nodes.protocol import LABEL_TOPIC, RESET_SERVICE, SEED
 from robot_rl.resets.base import Outcome
 from robot_rl.rewards.base import Late, RewardResult
 from robot_rl.rewards.late import NOTHING

@@ -28,9 +28,12 @@ def main(run: Path, ros_args: list[str], actor: str = FIRST) -> None:
 
 def serve(host: Host) -> None:
     """Answer with the stamp, ns, of the episode's first reading and how it went, as JSON; or with what is wrong."""
-    kept = host.config.robot == "twin" and not host.config.reset.draw  # then somebody has to see what is lost
+    settings = host.config.reset
+    if settings.reverse:
+        settings = dataclasses.replace(settings, draw=False)  # each task begins with what the other has done
+    kept = host.config.robot == "twin" and not settings.draw  # then somebody has to see what is lost
     cell = host.cell(sim=kept and host.task.lost is not None, cameras=False, owner="reset")
-    reset = RecoveringReset(host.task, host.config.reset)
+    reset = RecoveringReset(host.task, settings)
     requests = host.listener.serve(Trigger, RESET_SERVICE)
     settle_memory()
     count = tried = 0

@@ -7,11 +7,12 @@ from pathlib import Path
 from sensor_msgs.msg import JointState
 
 from controllers.arms.ros_io import STATE
-from controllers.arms.ros_messages import LABEL_TOPIC, named_message
+from controllers.arms.ros_messages import named_message
 from controllers.exceptions import CellTimeout
 from robot_rl.actors import FIRST
 from robot_rl.cells import reward_of
 from robot_rl.nodes.base import ON_SCHEDULE, hosting, settle_memory
+from robot_rl.nodes.protocol import LABEL_TOPIC
 
 
 def main(run: Path, ros_args: list[str], actor: str = FIRST) -> None:

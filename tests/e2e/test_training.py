@@ -1,6 +1,5 @@
 """Whole runs over the real graph."""
 
-import dataclasses
 import json
 import os
 import signal
@@ -8,7 +7,6 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import psutil
 import pytest
 
@@ -17,6 +15,7 @@ from robot_rl.data.journal import read_journal
 from robot_rl.metrics import MetricsWriter, read_metrics
 from robot_rl.supervisor import train_graph
 from robot_rl.training import train_inprocess
+from tests.e2e.alike import assert_same_steps
 
 CLI = [sys.executable, "-m", "robot_rl.cli"]
 
@@ -42,16 +41,7 @@ def test_the_graph_and_one_process_make_the_same_run_bit_for_bit(make_run):
         with MetricsWriter(run.metrics) as metrics:
             train(run.config(), run, metrics)
         runs.append(run)
-    pairs = list(zip(*(read_journal(run.journal) for run in runs), strict=True))
-    assert len(pairs) == 120
-    for one, other in pairs:
-        for field in dataclasses.fields(one):
-            first, second = getattr(one, field.name), getattr(other, field.name)
-            if field.name in ("observation", "next_observation"):
-                assert set(first) == set(second)
-                assert all(np.array_equal(first[key], second[key]) for key in first), (one.sequence, field.name)
-            elif field.name not in ("stamp", "next_stamp", "episode"):  # an episode is named by its run
-                assert np.array_equal(first, second), (one.sequence, field.name)
+    assert_same_steps(*(run.journal for run in runs), count=120)
     policies = [newest_checkpoint(run.checkpoints).files["policy.safetensors"] for run in runs]
     assert policies[0] == policies[1]
 

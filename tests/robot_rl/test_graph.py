@@ -43,6 +43,18 @@ def test_features_need_a_node_that_looks_behind_the_cameras():
     assert found["actor1_perception"].parameters == {"actor": "actor1"}
 
 
+def test_a_task_and_its_reverse_share_an_arm_and_an_actor_and_have_a_judge_and_a_learner_each():
+    task = tasks.load("relocate")
+    found = {node.name: node for node in graph(effective(task, {"reset": {"reverse": True}}))}
+    assert list(found) == ["arm", "reward", "reset", "learner", "reverse_reward", "reverse_learner", "actor"]
+    learner = found["reverse_learner"]
+    assert (learner.module, learner.folder, learner.restart) == ("learner", "reverse", True)
+    rules = learner.ros_args[2::2]
+    assert rules[0] == "__node:=reverse_learner"
+    assert "learner/weights:=reverse/learner/weights" in rules and "label:=reverse/label" in rules
+    assert not any("target_pose" in rule or "current_pose" in rule for rule in rules), "the arm is the same"
+
+
 def test_each_further_actor_has_nodes_of_its_own_in_a_namespace():
     found = nodes(obs="pixels", actors=2)
     assert list(found) == [

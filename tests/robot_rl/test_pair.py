@@ -76,10 +76,20 @@ def test_a_task_that_nothing_undoes_is_refused_with_the_choices(tmp_path):
         check_pair(config)
 
 
-@pytest.mark.parametrize(("key", "value"), [("transport", "ros"), ("actors", 2), ("reward", "human")])
+@pytest.mark.parametrize(("key", "value"), [("peers", ("robot",)), ("actors", 2), ("reward", "human")])
 def test_what_does_not_go_with_it_is_refused(tmp_path, key, value):
     with pytest.raises(ConfigError, match=r"reset.reverse is on"):
         check_pair(dataclasses.replace(config_of(tmp_path), **{key: value}))
+
+
+def test_over_the_graph_both_have_to_begin_alike(tmp_path, monkeypatch):
+    config = dataclasses.replace(config_of(tmp_path), transport="ros")
+    check_pair(config)
+    load, elsewhere = tasks.load, tasks.load("reach").start
+    monkeypatch.setattr(tasks, "load", lambda name: dataclasses.replace(load(name), start=elsewhere)
+                        if name == "relocate_back" else load(name))  # fmt: skip
+    with pytest.raises(ConfigError, match="begin at different starts, and one reset node knows one; give --transport"):
+        check_pair(config)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ pytest.importorskip("rclpy")
 from std_srvs.srv import Trigger
 
 from controllers import exceptions
-from controllers.arms.ros_messages import LABEL_TOPIC, named_message
+from controllers.arms.ros_messages import named_message
 from controllers.interface import Pose, PoseTarget
 
 
@@ -24,6 +24,7 @@ def test_a_label_of_an_earlier_tick_is_not_taken(arm, host):
     from sensor_msgs.msg import JointState
 
     from controllers.arms.ros_io import STATE
+    from robot_rl.nodes.protocol import LABEL_TOPIC
     from robot_rl.nodes.proxies import RosReward
 
     arm()
