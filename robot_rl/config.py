@@ -83,9 +83,11 @@ def effective(task: Learnable, *layers: Mapping[str, Any]) -> RunConfig:
 
 
 def _own(task: Learnable, layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The task's own overrides of the learner. IQL and RLIF look one step ahead, whatever suits the task's reward."""
+    """The task's own overrides of the learner. Its `n_step` is for its reward: IQL, RLIF and what is learnt on the way
+    look one step ahead.
+    """
     said = {key: value for layer in layers for key, value in layer.items()}
-    one_step = said.get("agent") in OFFLINE or said.get("reward") == "intervention"
+    one_step = said.get("agent") in OFFLINE or said.get("reward") in ("intervention", *LEARNT)
     return {key: value for key, value in task.learner.items() if not (one_step and key == "n_step")}
 
 

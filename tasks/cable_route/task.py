@@ -28,7 +28,7 @@ RELIEF = CLIP + np.array([0.08, 0.0, -0.012])
 """Where the cable's far end is held, m in base."""
 HALF = 0.006
 """Half the clip's extent along the slot, m."""
-HIDDEN = np.array([0.002, 0.004, 0.0])
+HIDDEN = np.array([0.002, 0.0025, 0.0])
 """How far the clip is from where it was taught, at most, m."""
 MARGIN = 0.003
 """By how much longer a cable over the clip would have to be where the tool is, m."""
@@ -108,7 +108,7 @@ class RouteExpert:
 
 SPEC = TaskSpec(
     name="cable_route",
-    summary="route a cable into a clip hidden within 4 mm: draw it taut, find the slot, press it past two jaws",
+    summary="route a cable into a clip hidden within 2.5 mm: draw it taut, find the slot, press it past two jaws",
     scene=Path(__file__).with_name("scene.xml"),
     edit=cable.hang,
     home=np.array([0.0, 0.3213, 0.0, -2.2239, 0.0, 2.5452, 0.7854]),

@@ -200,6 +200,7 @@ def test_a_tasks_returns_are_of_several_steps_but_for_iql_and_rlif(task):
     assert effective(ahead, {"agent": "iql"}).learner.critics == 2
     rlif = {"reward": "intervention", "teleop": "keyboard"}
     assert effective(ahead, rlif).learner.n_step == 1
+    assert effective(ahead, {"reward": "likeness", "obs": "features"}).learner.n_step == 1
     assert effective(ahead, rlif, {"learner": {"n_step": 2}}).learner.n_step == 2
 
 
