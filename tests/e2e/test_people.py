@@ -118,6 +118,28 @@ def test_an_operator_pauses_judges_takes_back_and_ends_a_run_through_services(ma
     assert len(steps) < 100_000
 
 
+def test_before_each_episode_a_person_is_waited_for_and_nothing_moves_until_they_resume(make_run, ask):
+    run = make_run("run", steps=150, reset={"person": "always"}, learner={"start": 10**6})
+    with MetricsWriter(run.metrics) as metrics:
+        training = threading.Thread(target=train_graph, args=(run.config(), run, metrics))
+        training.start()
+        asked = 0
+        while training.is_alive():
+            told = [record["text"] for record in read_metrics(run.metrics) if record["kind"] == "notice"]
+            told = [text for text in told if "put the scene of reach as an episode needs it; then resume" in text]
+            if len(told) == asked:
+                time.sleep(0.05)
+                continue
+            made = len(list(read_journal(run.journal)))
+            time.sleep(0.5)
+            assert len(list(read_journal(run.journal))) == made, "it acts while it waits"
+            asked += 1
+            wait_until(lambda: ask("resume")[0])
+        training.join()
+    episodes = {step.episode for step in read_journal(run.journal)}
+    assert asked == len(episodes) >= 2
+
+
 @pytest.mark.long
 def test_a_joystick_behind_a_topic_records_demonstrations(tmp_path, domain):
     """Its first button would be the gripper's; its second says that the episode succeeded."""
