@@ -63,9 +63,9 @@ def evaluate(options: argparse.Namespace) -> int:
             best=options.best, kept=options.kept, rerun=rerun, perturb=kinds, results=results,
         )  # fmt: skip
     finally:  # also what came before a reset that failed, or an arm that latched
-        if options.json and (options.kept or results):
+        if results and options.json:
             print(json.dumps({"kept": results} if options.kept else results[0]))
-        elif options.kept:
+        elif results and options.kept:
             print_kept(results, Console())
     if options.json:
         write_report(run)
