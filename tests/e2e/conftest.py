@@ -20,6 +20,7 @@ pytest.importorskip("rclpy")
 
 MakeRun = Callable[..., RunFolder]
 SMALL = {"critics": 2, "hidden": (32, 32), "batch": 32, "utd": 1, "start": 40, "block": 10, "checkpoint_every": 50}
+SMALL["n_step"] = 1  # a row of a replay is then one step of a journal
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
