@@ -43,16 +43,16 @@ def main(run: Path, ros_args: list[str], actor: str = FIRST) -> None:
     with ExitStack() as stack:
         host = stack.enter_context(hosting("actor", run, ros_args, actor=actor, priority=ON_SCHEDULE))
         metrics = stack.enter_context(MetricsWriter(host.run.metrics))
-        scene = Scene.open(host, metrics)
-        own = Acting(host, scene, metrics, actor, stack)
+        around = Surroundings.open(host, metrics)
+        own = Acting(host, around, metrics, actor, stack)
         if host.config.reset.reverse:
-            act_in_turns(own, scene, ros_args, stack)
+            act_in_turns(own, around, ros_args, stack)
         else:
             act(own)
 
 
 @dataclass(frozen=True)
-class Scene:
+class Surroundings:
     """Where it acts, and who looks on. cell: of the arm. reset: brings it to starts. person: who may take over."""
 
     cell: RosCell
@@ -60,7 +60,7 @@ class Scene:
     person: Person
 
     @classmethod
-    def open(cls, host: Host, metrics: MetricsWriter) -> Scene:
+    def open(cls, host: Host, metrics: MetricsWriter) -> Surroundings:
         """Of an actor's node."""
         config = host.config
         cell = host.cell(
@@ -73,15 +73,15 @@ class Scene:
 
 
 class Acting:
-    """A run's actor: its policy, its reward and its journal, in a scene. `stack` ends what it opens."""
+    """A run's actor: its policy, its reward and its journal. `stack` ends what it opens."""
 
-    def __init__(self, host: Host, scene: Scene, metrics: MetricsWriter, name: str, stack: ExitStack) -> None:
+    def __init__(self, host: Host, around: Surroundings, metrics: MetricsWriter, name: str, stack: ExitStack) -> None:
         config = host.config
         self.host, self._metrics, self._name = host, metrics, name
         self._journal = stack.enter_context(Journal(journal_folder(host.run, name), schema_of(config)))
         self.uplink = uplink = stack.enter_context(closing(Uplink(host, self._journal, name)))
-        reward = enough_of(config, open_reward(host, scene.cell))
-        env = RobotEnv(host.task, scene.cell, reward, scene.reset, observer=observer_of(config))
+        reward = enough_of(config, open_reward(host, around.cell))
+        env = RobotEnv(host.task, around.cell, reward, around.reset, observer=observer_of(config))
         owed = (lambda: version_due(uplink.received, config.learner)) if config.actors > 1 else None
         seen = ObservationSpec.of(observer_of(config).example()).stacked(config.learner.stack)
         self._weights = Downlink(host, uplink, seen, host.task.action_dim, owed=owed)
@@ -96,8 +96,8 @@ class Acting:
             first_episode=first_episode(self._journal),
             tell=self._tell,
             all_steps=None if config.actors == 1 else lambda: uplink.received,
-            intervener=make_intervener(config) or scene.person,
-            operator=scene.person,
+            intervener=make_intervener(config) or around.person,
+            operator=around.person,
             penalise=config.reward == "intervention",
             help=Help(config.reset, env.name, lambda text: metrics.write("notice", text=text)),
         )
@@ -168,13 +168,13 @@ def act(own: Acting) -> None:
     own.finish()
 
 
-def act_in_turns(own: Acting, scene: Scene, ros_args: list[str], stack: ExitStack) -> None:
+def act_in_turns(own: Acting, around: Surroundings, ros_args: list[str], stack: ExitStack) -> None:
     """With the task that undoes the run's, at one arm: success hands over, until both together have their steps."""
     renamed = [*ros_args, *renaming(f"{REVERSE}_actor", REVERSE, REVERSED)]
     run = own.host.run.path / REVERSE
     host = stack.enter_context(hosting("actor", run, renamed, actor=FIRST, beside=own.host))
     metrics = stack.enter_context(MetricsWriter(host.run.metrics))
-    both = (own, Acting(host, scene, metrics, FIRST, stack))
+    both = (own, Acting(host, around, metrics, FIRST, stack))
     directions = [Direction(acting.uplink.steps) for acting in both]
     total = total_of(own.host.config)
 

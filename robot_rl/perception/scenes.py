@@ -39,7 +39,7 @@ DEEPEST = 0.0015
 """Depth in m to which things may stand in one another."""
 TRIES = 20
 MISSES = 500
-"""Places out of the arm's reach after which a task is given up: a search takes 20 ms."""
+"""Places out of the arm's reach, as the corners of a box may be, after which a task is given up."""
 HELD = 0.35
 """Part of the pictures of a task with a gripper in which it holds the object."""
 

@@ -34,7 +34,8 @@ def test_one_graph_and_one_process_learn_both_directions_bit_for_bit(tmp_path):
         with MetricsWriter(run.metrics) as metrics:
             train(run.config(), run, metrics)
     steps = 0
-    for one, other in ((graph, process), *[(RunFolder(graph.path / REVERSE), RunFolder(process.path / REVERSE))]):
+    backs = [RunFolder(run.path / REVERSE) for run in (graph, process)]
+    for one, other in ((graph, process), backs):
         steps += assert_same_steps(one.journal, other.journal)
         policies = [newest_checkpoint(run.checkpoints).files["policy.safetensors"] for run in (one, other)]
         assert policies[0] == policies[1]

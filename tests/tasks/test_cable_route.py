@@ -7,7 +7,7 @@ import tasks
 from controllers.interface import Pose, PoseTarget, Reading
 from controllers.twin import TwinCell
 from robot_rl.resets.scripted import ScriptedReset
-from tasks.cable_route.cable import LENGTH, RADIUS, crossing
+from tasks.cable_route.cable import HELD, LENGTH, LINK, LINKS, RADIUS, crossing
 from tasks.cable_route.task import CLIP, DOWN, HALF, RELIEF, SEATED, over_the_clip, reward, verify
 
 TAUT, LOW = np.array([-0.1, 0.0, 0.03]), np.array([-0.125, 0.0, -0.05])
@@ -84,17 +84,17 @@ def test_the_cable_is_laid_in_a_bow_that_touches_nothing_yet(seed):
     ScriptedReset(cell.task)(cell, seed)
     cell.reset_scene(seed)
     assert gap(cell) < 2e-5
-    touching = {cell.model.geom(c.geom2).name for c in cell.data.contact if c.dist < 0}
+    touching = {cell.model.geom(geom).name for c in cell.data.contact if c.dist < 0 for geom in (c.geom1, c.geom2)}
     assert not any(name.startswith("cable") for name in touching)
-    points = np.array([cell.data.body(f"cable{i}").xpos for i in range(12)])
+    points = np.array([cell.data.body(f"cable{i}").xpos for i in range(LINKS)])
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1).sum()
-    assert steps == pytest.approx(LENGTH - 0.012 - 0.014, abs=1e-9)
+    assert steps == pytest.approx(LENGTH - HELD - LINK, abs=1e-9)
 
 
 def test_the_cable_of_a_new_cell_hangs_in_a_bow_from_the_hand_at_home(cell):
     assert gap(cell) < 2e-5
-    heights = np.array([cell.data.body(f"cable{i}").xpos[2] for i in range(12)])
-    straight = np.linspace(heights[0], RELIEF[2], 13)[:-1]
+    heights = np.array([cell.data.body(f"cable{i}").xpos[2] for i in range(LINKS)])
+    straight = np.linspace(heights[0], RELIEF[2], LINKS + 1)[:-1]
     assert (heights[1:] > straight[1:]).all()
 
 
